@@ -1,0 +1,161 @@
+#include "child.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "deadman.h"
+#include "error.h"
+
+namespace zk {
+
+namespace {
+
+// The controlling terminal if the command should have it: our group is in its foreground, and input comes from it. Not
+// in a pipeline, whose other members need it (`zk-lock ... | less`).
+int terminal_to_give() {
+  struct stat out {};
+  if (isatty(STDIN_FILENO) != 1 || (fstat(STDOUT_FILENO, &out) == 0 && S_ISFIFO(out.st_mode))) return -1;
+  return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+}
+
+bool in_foreground(int terminal) { return terminal >= 0 && tcgetpgrp(terminal) == getpgrp(); }
+
+std::vector<std::string> merged(std::vector<std::pair<std::string, std::string>> added) {
+  std::vector<std::string> all;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    const std::string name = text.substr(0, text.find('='));
+    bool replaced = false;
+    for (const auto& addition : added) replaced = replaced || addition.first == name;
+    if (!replaced) all.push_back(text);
+  }
+  for (const auto& [name, value] : added) all.push_back(name + "=" + value);
+  return all;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& strings) {
+  std::vector<char*> result;
+  for (auto& text : strings) result.push_back(text.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+// Should somebody have suspended it. Through a pidfd, the signal cannot reach a stranger.
+void resume(int handle) { syscall(SYS_pidfd_send_signal, handle, SIGCONT, nullptr, 0); }
+
+int shell_status(int wait_status) {
+  return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+}  // namespace
+
+void Child::start(Time deadline) {
+  // All that needs memory is made before the fork: other threads may hold locks that the copy would wait for.
+  auto environment = merged(command_.environment);
+  const auto argv = pointers(command_.argv);
+  const auto envp = pointers(environment);
+  struct sigaction hup {};
+  sigaction(SIGHUP, nullptr, &hup);
+  int link[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) != 0)
+    throw Refused(std::string("cannot start the command: ") + std::strerror(errno));
+  terminal_ = terminal_to_give();
+  // Should the deadman be killed, its children become ours, and we end them.
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  const DeadmanPlan plan{
+      argv.data(), envp.data(),   link[1], in_foreground(terminal_) ? terminal_ : -1, hup.sa_handler == SIG_IGN,
+      deadline,    command_.grace};
+  deadman_ = fork();
+  if (deadman_ == 0) run_deadman(plan);
+  const int why = errno;
+  close(link[1]);
+  link_ = link[0];
+  if (deadman_ > 0) deadman_handle_ = static_cast<int>(syscall(SYS_pidfd_open, deadman_, 0));
+  if (deadman_ < 0) throw Refused(std::string("cannot start the command: ") + std::strerror(why));
+}
+
+Child::~Child() {
+  if (link_ >= 0) close(link_);
+  if (deadman_ > 0) {
+    resume(deadman_handle_);
+    waitpid(deadman_, nullptr, 0);
+  }
+  if (deadman_handle_ >= 0) close(deadman_handle_);
+  if (terminal_ >= 0) close(terminal_);
+}
+
+void Child::order(int kind, std::int64_t value) {
+  const Order message{static_cast<Order::Kind>(kind), value};
+  send(link_, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void Child::extend(Time deadline) {
+  order(static_cast<int>(Order::Kind::deadline), deadline.time_since_epoch().count());
+}
+
+void Child::signal(int number) {
+  if (number == SIGCONT) give_terminal();
+  order(static_cast<int>(Order::Kind::signal), number);
+}
+
+void Child::stop() {
+  order(static_cast<int>(Order::Kind::stop), 0);
+  resume(deadman_handle_);
+}
+
+void Child::give_terminal() {
+  if (group_ > 0 && in_foreground(terminal_)) tcsetpgrp(terminal_, group_);
+}
+
+Ended Child::wait(const std::function<void(int)>& suspended) {
+  Ended ended;
+  bool known = false;
+  while (!known) {
+    Report report{};
+    const ssize_t size = recv(link_, &report, sizeof report, 0);
+    // A reset says that the deadman ended without reading an order of ours; its last report comes next.
+    if (size < 0 && (errno == EINTR || errno == ECONNRESET)) continue;
+    if (size != sizeof report) break;  // the deadman is dead, and with it the command (PR_SET_PDEATHSIG)
+    switch (report.kind) {
+      case Report::Kind::started:
+        group_ = static_cast<pid_t>(report.value);
+        break;
+      case Report::Kind::stopped:
+        suspended(static_cast<int>(report.value));
+        break;
+      case Report::Kind::not_executable:
+        ended.status = report.value == ENOENT ? 127 : 126;
+        ended.error = std::strerror(static_cast<int>(report.value));
+        known = true;
+        break;
+      case Report::Kind::ended:
+        ended = {shell_status(static_cast<int>(report.value)), {}, report.cut_short, report.left};
+        if (terminal_ >= 0 && tcgetpgrp(terminal_) == group_ &&
+            (ended.status == 128 + SIGINT || ended.status == 128 + SIGQUIT))
+          ended.interrupt = ended.status - 128;
+        known = true;
+        break;
+    }
+  }
+  waitpid(deadman_, nullptr, 0);
+  deadman_ = -1;
+  if (!known) {
+    kill_descendants(getpid());
+    ended = {128 + SIGKILL, "its guard was killed", true, 0};
+  }
+  // Ours again, whoever had it last.
+  if (terminal_ >= 0 && tcgetpgrp(terminal_) != getpgrp() && (group_ <= 0 || tcgetpgrp(terminal_) == group_))
+    tcsetpgrp(terminal_, getpgrp());
+  return ended;
+}
+
+}  // namespace zk

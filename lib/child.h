@@ -1,0 +1,68 @@
+// Running a command that must not outlive the right to run it.
+#pragma once
+#include <sys/types.h>
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "clock.h"
+
+namespace zk {
+
+struct Command {
+  std::vector<std::string> argv;                                   // executed as it is, without a shell
+  std::vector<std::pair<std::string, std::string>> environment{};  // added to ours
+  Duration grace{};                                                // from TERM to KILL
+};
+
+struct Ended {
+  int status = 0;          // as a shell would say it: the exit status, 128+N for signal N, 126 or 127 if not executed
+  std::string error{};     // why it could not be executed
+  bool cut_short = false;  // ended by us: the deadline came, or stop() was called
+  int left = 0;            // processes it left behind, which go on running
+  int interrupt = 0;       // INT or QUIT if it died of that while it had the terminal: of Ctrl-C, then
+};
+
+/// A command under a deadman (deadman.h), in a process group of its own, with descriptors 0, 1, 2 only, no signal
+/// blocked and all at their default. If our process group has the terminal, and we read from it, the command's group
+/// gets it and we take it back at the end.
+class Child {
+ public:
+  /// Does not start anything.
+  explicit Child(Command command) : command_(std::move(command)) {}
+
+  /// Ends the command, its descendants and the deadman, if it was started and has not ended.
+  ~Child();
+
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  /// Starts it. It is dead at `deadline`, having got TERM the grace period earlier, unless extend moves that. Throws
+  /// Refused if the system has no room for another process.
+  void start(Time deadline);
+
+  /// These three may be called from any thread after start, and do not block.
+  void extend(Time deadline);
+  void signal(int number);  // CONT also hands over the terminal, should we have it now
+  void stop();              // TERM, and KILL after the grace period
+
+  /// Blocks until the command has ended (and whoever must end with it). `suspended` is told of signals that suspended
+  /// it; a TSTP is answered with CONT, because others wait for what the command holds.
+  Ended wait(const std::function<void(int)>& suspended);
+
+ private:
+  void order(int kind, std::int64_t value);
+  void give_terminal();
+
+  Command command_;
+  int link_ = -1;
+  int terminal_ = -1;
+  pid_t deadman_ = -1;
+  int deadman_handle_ = -1;        // a pidfd: signals through it never reach a stranger
+  std::atomic<pid_t> group_ = -1;  // the command's, from the deadman's first report
+};
+
+}  // namespace zk

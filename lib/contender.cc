@@ -1,0 +1,103 @@
+#include "contender.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <utility>
+
+namespace zk {
+
+namespace {
+
+constexpr std::pair<Kind, std::string_view> kinds[] = {
+    {Kind::write, "-write-"}, {Kind::read, "-read-"}, {Kind::permit, "-permit-"}};
+
+// The server writes %010d of a signed 32-bit number; anything else is not its work.
+std::optional<std::int32_t> parse_sequence(const std::string& text) {
+  std::int32_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  char written[16];
+  std::snprintf(written, sizeof written, "%010d", value);
+  return failed == std::errc() && text == written ? std::optional(value) : std::nullopt;
+}
+
+// Signed and modulo 2^32, so that the counter may wrap.
+std::int32_t distance(std::int32_t from, std::int32_t to) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(to) - static_cast<std::uint32_t>(from));
+}
+
+}  // namespace
+
+std::string contender_prefix(const std::string& id, Kind kind) {
+  for (const auto& [k, text] : kinds)
+    if (k == kind) return id + std::string(text);
+  return id;
+}
+
+std::optional<Contender> parse_contender(const std::string& name) {
+  for (const auto& [kind, text] : kinds) {
+    const auto at = name.find(text);
+    if (at == std::string::npos || at == 0) continue;
+    if (name.find_first_not_of("0123456789abcdef") != at) continue;
+    if (const auto sequence = parse_sequence(name.substr(at + text.size())))
+      return Contender{name.substr(0, at), kind, *sequence, name};
+  }
+  return std::nullopt;
+}
+
+std::vector<Contender> in_order(const std::vector<std::string>& names, std::int32_t origin) {
+  std::vector<Contender> found;
+  for (const auto& name : names)
+    if (auto contender = parse_contender(name)) found.push_back(std::move(*contender));
+  std::sort(found.begin(), found.end(), [origin](const Contender& a, const Contender& b) {
+    return distance(origin, a.sequence) < distance(origin, b.sequence);
+  });
+  return found;
+}
+
+Turn turn_of(const std::string& mine, const std::vector<std::string>& children, int limit) {
+  const auto me = parse_contender(mine);
+  if (!me || std::find(children.begin(), children.end(), mine) == children.end()) return {Turn::Kind::gone};
+  auto before = in_order(children, me->sequence);
+  std::erase_if(before, [&](const Contender& c) { return distance(me->sequence, c.sequence) >= 0; });
+  const std::size_t position = before.size();
+
+  const auto other = std::find_if(before.begin(), before.end(), [&](const Contender& c) {
+    return (c.kind == Kind::permit) != (me->kind == Kind::permit);
+  });
+  if (other != before.end()) return {Turn::Kind::conflict, other->name, position};
+
+  if (me->kind == Kind::permit) {
+    const auto most = static_cast<std::size_t>(limit);
+    if (position < most) return {Turn::Kind::enter, {}, position};
+    if (position == most) return {Turn::Kind::wait_first, before.back().name, position};
+    return {Turn::Kind::wait_for, before.back().name, position};
+  }
+  const auto ahead = std::find_if(before.rbegin(), before.rend(),
+                                  [&](const Contender& c) { return me->kind == Kind::write || c.kind == Kind::write; });
+  if (ahead == before.rend()) return {Turn::Kind::enter, {}, position};
+  return {Turn::Kind::wait_for, ahead->name, position};
+}
+
+std::vector<bool> inside(const std::vector<Contender>& in_order, int limit) {
+  std::vector<bool> holds;
+  bool writer = false;
+  for (const auto& contender : in_order) {
+    const std::size_t position = holds.size();
+    switch (contender.kind) {
+      case Kind::write:
+        holds.push_back(position == 0);
+        break;
+      case Kind::read:
+        holds.push_back(!writer);
+        break;
+      case Kind::permit:
+        holds.push_back(position < static_cast<std::size_t>(limit));
+        break;
+    }
+    writer = writer || contender.kind == Kind::write;
+  }
+  return holds;
+}
+
+}  // namespace zk

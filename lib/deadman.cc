@@ -1,0 +1,287 @@
+#include "deadman.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace zk {
+
+namespace {
+
+// Between two rounds of killing, should a process have been forked between the look and the kill.
+constexpr Duration kill_again = std::chrono::milliseconds(5);
+
+// {parent, is it dead already} of a process; {-1, true} if there is none.
+std::pair<pid_t, bool> parent_of_process(const char* pid) {
+  const std::string name = std::string("/proc/") + pid + "/stat";
+  const int fd = open(name.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {-1, true};
+  char text[512];
+  const ssize_t size = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (size <= 0) return {-1, true};
+  text[size] = '\0';
+  const char* after_name = std::strrchr(text, ')');  // a name may contain anything, also ')'
+  char state = 'X';
+  int parent = -1;
+  if (after_name == nullptr || std::sscanf(after_name + 1, " %c %d", &state, &parent) != 2) return {-1, true};
+  return {parent, state == 'Z' || state == 'X'};
+}
+
+// Every living process below `root`, itself not included.
+std::vector<pid_t> descendants(pid_t root) {
+  struct Process {
+    pid_t pid, parent;
+    bool dead;
+  };
+  std::vector<Process> all;
+  if (DIR* const directory = opendir("/proc")) {
+    while (const dirent* const entry = readdir(directory)) {
+      if (entry->d_name[0] < '0' || entry->d_name[0] > '9') continue;
+      const auto [parent, dead] = parent_of_process(entry->d_name);
+      if (parent > 0) all.push_back({static_cast<pid_t>(std::atoi(entry->d_name)), parent, dead});
+    }
+    closedir(directory);
+  }
+  std::vector<pid_t> known{root};
+  std::vector<pid_t> alive;
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    for (const auto& process : all) {
+      if (process.parent != known[i]) continue;
+      known.push_back(process.pid);
+      if (!process.dead) alive.push_back(process.pid);
+    }
+  }
+  return alive;
+}
+
+// Every descriptor but 0, 1, 2 closes itself when the command is executed.
+void close_on_exec() {
+  if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return;
+  const long most = sysconf(_SC_OPEN_MAX);
+  for (int fd = 3; fd < most; ++fd) fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+[[noreturn]] void become_command(const DeadmanPlan& plan, pid_t deadman, int failure) {
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != deadman) _exit(127);
+  if (plan.terminal >= 0) tcsetpgrp(plan.terminal, getpid());  // SIGTTOU is still blocked
+  for (int signal = 1; signal < NSIG; ++signal)
+    if (signal != SIGHUP || !plan.keep_hup_ignored) std::signal(signal, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  close_on_exec();
+  execvpe(plan.argv[0], plan.argv, plan.environment);
+  const int why = errno;
+  [[maybe_unused]] const ssize_t written = write(failure, &why, sizeof why);
+  _exit(127);
+}
+
+class Deadman {
+ public:
+  explicit Deadman(const DeadmanPlan& plan) : plan_(plan), deadline_(plan.deadline) {}
+
+  [[noreturn]] void run() {
+    prepare();
+    start();
+    for (;;) {
+      set_timer();
+      pollfd sources[] = {{tool_gone_ ? -1 : plan_.link, POLLIN, 0}, {children_, POLLIN, 0}, {timer_, POLLIN, 0}};
+      poll(sources, 3, -1);
+      if (sources[0].revents != 0) take_orders();
+      if (sources[1].revents != 0) look_after_children();
+      keep_time();
+      if (command_ended_) finish_if_all_is_done();
+    }
+  }
+
+ private:
+  void prepare() {
+    prctl(PR_SET_NAME, "lease-guard");  // not the tool's name: killing that by name must not kill us
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    setpgid(0, 0);
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, nullptr);
+    // Nothing of the tool's stays open here, its connection least of all.
+    const int keep = std::max(plan_.link, plan_.terminal);
+    for (int fd = 3; fd < keep; ++fd)
+      if (fd != plan_.link && fd != plan_.terminal) close(fd);
+    syscall(SYS_close_range, static_cast<unsigned>(keep) + 1, ~0U, 0);
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    children_ = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    timer_ = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+  }
+
+  void start() {
+    int failure[2];
+    if (pipe2(failure, O_CLOEXEC) != 0) end_with({Report::Kind::not_executable, errno, false, 0});
+    if (Clock::now() >= term_time()) end_with({Report::Kind::ended, 0, true, 0});  // too late to begin
+    const pid_t me = getpid();
+    command_ = fork();
+    if (command_ < 0) end_with({Report::Kind::not_executable, errno, false, 0});
+    if (command_ == 0) become_command(plan_, me, failure[1]);
+    setpgid(command_, command_);  // whoever of us two comes first
+    close(failure[1]);
+    int why = 0;
+    const bool failed = read(failure[0], &why, sizeof why) == sizeof why;
+    close(failure[0]);
+    if (failed) {
+      waitpid(command_, nullptr, 0);
+      end_with({Report::Kind::not_executable, why, false, 0});
+    }
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd < 3; ++fd) dup2(null, fd);  // the ends of pipes are the command's alone
+    report({Report::Kind::started, command_, false, 0});
+  }
+
+  void report(const Report& what) { send(plan_.link, &what, sizeof what, MSG_NOSIGNAL | MSG_DONTWAIT); }
+
+  [[noreturn]] void end_with(const Report& last) {
+    report(last);
+    _exit(0);
+  }
+
+  void take_orders() {
+    Order order{};
+    const ssize_t size = recv(plan_.link, &order, sizeof order, MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (size != sizeof order) {
+      tool_gone_ = true;
+      stop_all(Clock::now() + plan_.grace);
+      return;
+    }
+    switch (order.kind) {
+      case Order::Kind::deadline:
+        deadline_ = Time(Duration(order.value));
+        break;
+      case Order::Kind::signal:
+        pass_on(static_cast<int>(order.value));
+        break;
+      case Order::Kind::stop:
+        stop_all(Clock::now() + plan_.grace);
+        break;
+    }
+  }
+
+  void pass_on(int signal) {
+    if (command_ended_) return;
+    kill(-command_, signal);
+    if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT) asked_to_end_ = true;
+  }
+
+  void stop_all(Time kill_time) {
+    if (stopping_) return;
+    stopping_ = true;
+    cut_short_ = cut_short_ || !command_ended_;
+    kill_time_ = std::min(kill_time, deadline_);
+    for (const int signal : {SIGTERM, SIGCONT}) {
+      if (!command_ended_) kill(-command_, signal);
+      for (const pid_t pid : descendants(getpid()))
+        if (command_ended_ || getpgid(pid) != command_) kill(pid, signal);
+    }
+  }
+
+  void look_after_children() {
+    signalfd_siginfo info;
+    while (read(children_, &info, sizeof info) == sizeof info) {
+    }
+    int status = 0;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0;) {
+      if (pid != command_) continue;
+      if (WIFSTOPPED(status)) {
+        report({Report::Kind::stopped, WSTOPSIG(status), false, 0});
+        // Others wait for what the command holds: Ctrl-Z does not put it to sleep.
+        if (WSTOPSIG(status) == SIGTSTP) kill(-command_, SIGCONT);
+      } else {
+        command_ended_ = true;
+        status_ = status;
+      }
+    }
+  }
+
+  Time term_time() const { return deadline_ == Time::max() ? deadline_ : deadline_ - plan_.grace; }
+
+  void keep_time() {
+    const Time now = Clock::now();
+    if (!stopping_ && now >= term_time()) stop_all(deadline_);
+    if (stopping_ && now >= kill_time_) {
+      if (!command_ended_) kill(-command_, SIGKILL);
+      for (const pid_t pid : descendants(getpid())) kill(pid, SIGKILL);
+      kill_time_ = now + kill_again;
+    }
+  }
+
+  void set_timer() {
+    std::uint64_t ticks = 0;
+    [[maybe_unused]] const ssize_t size = read(timer_, &ticks, sizeof ticks);
+    const Time next = stopping_ ? kill_time_ : term_time();
+    itimerspec at{};  // zero: off
+    if (next != Time::max()) {
+      const auto since = std::max(next.time_since_epoch(), Duration(1));
+      at.it_value.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(since).count();
+      at.it_value.tv_nsec = (since % std::chrono::seconds(1)).count();
+    }
+    timerfd_settime(timer_, TFD_TIMER_ABSTIME, &at, nullptr);
+  }
+
+  // The command is over; what it left in the background lives on, unless all was meant to end.
+  void finish_if_all_is_done() {
+    const auto left = static_cast<int>(descendants(getpid()).size());
+    if (left > 0 && asked_to_end_) stop_all(Clock::now() + plan_.grace);
+    if (left > 0 && stopping_) return;
+    end_with({Report::Kind::ended, status_, cut_short_, left});
+  }
+
+  const DeadmanPlan& plan_;
+  Time deadline_;
+  int children_ = -1;
+  int timer_ = -1;
+  pid_t command_ = -1;
+  bool tool_gone_ = false;
+  bool asked_to_end_ = false;
+  bool command_ended_ = false;
+  int status_ = 0;
+  bool stopping_ = false;
+  bool cut_short_ = false;
+  Time kill_time_{};
+};
+
+}  // namespace
+
+void run_deadman(const DeadmanPlan& plan) { Deadman(plan).run(); }
+
+void kill_descendants(pid_t root) {
+  for (auto alive = descendants(root); !alive.empty(); alive = descendants(root)) {
+    for (const pid_t pid : alive) kill(pid, SIGKILL);
+    while (waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    timespec pause{0, std::chrono::nanoseconds(kill_again).count()};
+    nanosleep(&pause, nullptr);
+  }
+}
+
+}  // namespace zk

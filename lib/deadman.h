@@ -1,0 +1,55 @@
+// The deadman: a small process between a tool and the command that it runs under a lock, so that the command ends when
+// the right to run it ends, even if the tool is killed or frozen at that moment.
+//
+// It starts the command, hands signals on, collects every orphan of the command (it is their subreaper, so one that has
+// made itself a daemon is still found), and ends all of them: TERM to everybody, and KILL after the grace period, or at
+// the deadline if that is earlier. It does so
+//  - when the deadline less the grace period has come and nobody has moved it,
+//  - when it is told to stop,
+//  - when the tool is gone (its end of the link is closed).
+// It has a process group of its own, so what stops or interrupts the tool's group does not reach it.
+#pragma once
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "clock.h"
+
+namespace zk {
+
+/// From the tool to the deadman.
+struct Order {
+  enum class Kind { deadline, signal, stop } kind;
+  std::int64_t value;  // the new deadline (Time since epoch); the signal's number; nothing
+};
+
+/// From the deadman to the tool.
+struct Report {
+  enum class Kind {
+    started,         // value: the command's process and group id
+    not_executable,  // value: errno. The last report
+    stopped,         // value: the signal that suspended the command
+    ended,           // value: its wait status. The last report
+  } kind;
+  std::int64_t value;
+  bool cut_short;  // we ended it: because of the deadline, or because we were told to stop
+  int left;        // how many processes it left behind that go on running
+};
+
+struct DeadmanPlan {
+  char* const* argv;
+  char* const* environment;
+  int link;               // a SOCK_SEQPACKET socket to the tool
+  int terminal;           // whose foreground the command's group becomes; -1: none
+  bool keep_hup_ignored;  // the tool was started under nohup
+  Time deadline;          // by then all must be dead
+  Duration grace;         // from TERM to KILL
+};
+
+/// Runs the plan and ends the process. Called in a fork of the tool.
+[[noreturn]] void run_deadman(const DeadmanPlan& plan);
+
+/// Kills every process below `root`, and does not return before none is left.
+void kill_descendants(pid_t root);
+
+}  // namespace zk

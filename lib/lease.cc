@@ -1,0 +1,40 @@
+#include "lease.h"
+
+#include <algorithm>
+
+namespace zk {
+
+Duration Lease::margin(Duration timeout) { return std::max<Duration>(std::chrono::milliseconds(50), timeout / 50); }
+
+void Lease::extend(Time heard) { end_ = std::max(end_, heard + timeout_ - margin(timeout_)); }
+
+void Lease::opened(Time asked) {
+  answered_.clear();
+  confirmed_ = asked;
+  extend(asked);
+}
+
+void Lease::reconnected(Time asked) {
+  answered_.clear();
+  confirmed_ = asked;
+}
+
+void Lease::disconnected() {
+  answered_.clear();
+  confirmed_ = {};
+}
+
+void Lease::answered(Time sent) {
+  // Closer than this they would add nothing but memory.
+  if (answered_.empty() || sent - answered_.back() >= timeout_ / 32) answered_.push_back(sent);
+  while (answered_.front() < sent - timeout_) answered_.pop_front();
+}
+
+void Lease::committed(Time sent) {
+  if (confirmed_ != Time{}) extend(confirmed_);
+  for (const Time before : answered_)
+    if (before <= sent - timeout_ / 4) extend(before);
+  answered(sent);
+}
+
+}  // namespace zk

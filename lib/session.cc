@@ -1,0 +1,795 @@
+#include "session.h"
+
+#include <unistd.h>
+#include <zookeeper/zookeeper.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <unordered_map>
+
+#include "lease.h"
+#include "path.h"
+
+namespace zk {
+
+namespace {
+
+using Names = std::optional<std::vector<std::string>>;
+
+static_assert(static_cast<int>(Code::connection_loss) == ZCONNECTIONLOSS);
+static_assert(static_cast<int>(Code::no_node) == ZNONODE);
+static_assert(static_cast<int>(Code::no_auth) == ZNOAUTH);
+static_assert(static_cast<int>(Code::bad_version) == ZBADVERSION);
+static_assert(static_cast<int>(Code::node_exists) == ZNODEEXISTS);
+static_assert(static_cast<int>(Code::not_empty) == ZNOTEMPTY);
+static_assert(static_cast<int>(Code::session_expired) == ZSESSIONEXPIRED);
+static_assert(static_cast<int>(Code::auth_failed) == ZAUTHFAILED);
+static_assert(static_cast<int>(Code::closing) == ZCLOSING);
+
+// Condition variables compute with such limits; "for ever" would overflow them.
+Time near(Time deadline) { return std::min(deadline, Clock::now() + std::chrono::hours(1)); }
+
+int milliseconds(Duration duration) {
+  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(duration).count());
+}
+
+Stat stat_of(const ::Stat* s) {
+  if (s == nullptr) return {};
+  return {s->czxid, s->mzxid, s->pzxid, s->ephemeralOwner, s->version, s->numChildren};
+}
+
+int mode_of(Mode mode) {
+  switch (mode) {
+    case Mode::persistent:
+      return ZOO_PERSISTENT;
+    case Mode::persistent_sequential:
+      return ZOO_PERSISTENT_SEQUENTIAL;
+    case Mode::ephemeral:
+      return ZOO_EPHEMERAL;
+    case Mode::ephemeral_sequential:
+      return ZOO_EPHEMERAL_SEQUENTIAL;
+    case Mode::container:
+      return ZOO_CONTAINER;
+  }
+  return ZOO_PERSISTENT;
+}
+
+// Whether the code is a server's answer, as against the client library's word that there was none.
+bool from_server(int rc) {
+  return rc == ZOK || rc == ZNONODE || rc == ZNOAUTH || rc == ZBADVERSION || rc == ZNODEEXISTS || rc == ZNOTEMPTY ||
+         rc == ZNOCHILDRENFOREPHEMERALS;
+}
+
+// What a completion brings, whichever of the C client's seven kinds it is. Borrowed for the length of the call.
+struct Raw {
+  int rc = ZOK;
+  std::string_view text = {};
+  const ::Stat* stat = nullptr;
+  const String_vector* names = nullptr;
+  const ACL_vector* acl = nullptr;
+  const std::vector<zoo_op_result_t>* results = nullptr;  // of a transaction
+};
+
+Names names_of(const Raw& raw) {
+  if (raw.rc != ZOK) return std::nullopt;
+  if (raw.names == nullptr) return std::vector<std::string>{};
+  return std::vector<std::string>(raw.names->data, raw.names->data + raw.names->count);
+}
+
+std::optional<Node> node_of(const Raw& raw) {
+  if (raw.rc != ZOK) return std::nullopt;
+  return Node{std::string(raw.text), stat_of(raw.stat)};
+}
+
+}  // namespace
+
+// The context of one request. The session owns it until its completion has run or the client library is closed, which
+// drops completions (ZOOKEEPER-2894).
+struct Call {
+  Session::Impl* session;
+  std::shared_ptr<Answer> answer;
+  std::function<void(const Raw&)> fill;  // turns expected codes into values and sets answer->code for the others
+  Time sent;
+  bool commits = false;                  // a success proves a quorum
+  std::vector<zoo_op_result_t> results;  // of a transaction; written by the client library
+};
+
+// The context of one watch: owned like a Call, but kept until it fires.
+struct Watching {
+  Session::Impl* session;
+  std::shared_ptr<Watch::State> state;
+  bool own_node = false;  // a node under guard: a change is looked into by a heartbeat
+};
+
+struct Session::Impl {
+  enum class State { connecting, connected, suspended, lost };
+
+  Settings settings;
+  std::vector<std::string> addresses;
+  zhandle_t* handle = nullptr;
+
+  mutable std::mutex mutex;               // guards everything below; never held while calling the client library
+  std::condition_variable_any changed;    // an answer, a watch, the state
+  std::condition_variable_any heart_due;  // something that the heart should look at
+  State state = State::connecting;
+  std::string why_lost;
+  Time suspended_since{};
+  std::int64_t id = 0;
+  Duration timeout{};
+  Lease lease{Duration::zero()};
+  Time asked{};     // not later than the connection request of the present attempt
+  Time resolved{};  // the newest request that was answered, or given up by the client library
+  Time last_sent{};
+  Time last_commit{};
+  bool outage_told = false;
+  bool beating = false;  // a heartbeat is on its way
+  bool beat_now = false;
+  std::vector<std::string> guarded;
+  bool leased = false;  // guarded, and the lease was long enough to start on: from then on its end is the session's
+  Vigil vigil;
+  Time vigil_end{};         // what the vigil knows
+  bool vigil_told = false;  // of the loss
+  bool in_vigil = false;    // the heart is in one of the vigil's functions
+  std::unordered_map<const void*, std::unique_ptr<Call>> calls;
+  std::unordered_map<const void*, std::unique_ptr<Watching>> watchings;
+  std::jthread heart;
+
+  // --- callbacks: on the client library's threads; they note, notify and return ---
+
+  static void on_session_event(zhandle_t* handle, int type, int state, const char*, void* context) {
+    if (type == ZOO_SESSION_EVENT) static_cast<Impl*>(context)->state_changed(handle, state);
+  }
+
+  static void on_watch(zhandle_t*, int type, int, const char*, void* context) {
+    if (type != ZOO_SESSION_EVENT) static_cast<Watching*>(context)->session->watch_fired(context);
+  }
+
+  static void on_void(int rc, const void* data) { finish(data, {.rc = rc}); }
+  static void on_stat(int rc, const ::Stat* stat, const void* data) { finish(data, {.rc = rc, .stat = stat}); }
+  static void on_data(int rc, const char* value, int length, const ::Stat* stat, const void* data) {
+    finish(data, {.rc = rc,
+                  .text = std::string_view(value, value == nullptr || length < 0 ? 0 : static_cast<size_t>(length)),
+                  .stat = stat});
+  }
+  static void on_names(int rc, const String_vector* names, const void* data) {
+    finish(data, {.rc = rc, .names = names});
+  }
+  static void on_created(int rc, const char* path, const ::Stat* stat, const void* data) {
+    finish(data, {.rc = rc, .text = path == nullptr ? "" : path, .stat = stat});
+  }
+  static void on_string(int rc, const char*, const void* data) { finish(data, {.rc = rc}); }
+  static void on_acl(int rc, ACL_vector* acl, ::Stat*, const void* data) { finish(data, {.rc = rc, .acl = acl}); }
+
+  static void finish(const void* context, const Raw& raw) {
+    static_cast<const Call*>(context)->session->finished(context, raw);
+  }
+
+  void finished(const void* context, const Raw& raw) {
+    const std::lock_guard lock(mutex);
+    const auto found = calls.find(context);
+    if (found == calls.end()) return;
+    const auto call = std::move(found->second);
+    calls.erase(found);
+    resolved = std::max(resolved, call->sent);
+    if (from_server(raw.rc) && state == State::connected) {
+      lease.answered(call->sent);
+      if (raw.rc == ZOK && call->commits) {
+        lease.committed(call->sent);
+        if (!guarded.empty()) heart_due.notify_all();
+      }
+    }
+    Raw all = raw;
+    all.results = &call->results;
+    call->fill(all);
+    call->answer->done = true;
+    changed.notify_all();
+  }
+
+  void watch_fired(const void* context) {
+    const std::lock_guard lock(mutex);
+    const auto found = watchings.find(context);
+    if (found == watchings.end()) return;
+    fire(*found->second);
+    watchings.erase(found);
+  }
+
+  void fire(const Watching& watching) {
+    watching.state->fired = true;
+    changed.notify_all();
+    if (watching.own_node) {
+      beat_now = true;
+      heart_due.notify_all();
+    }
+  }
+
+  void state_changed(zhandle_t* from, int now) {
+    const std::lock_guard lock(mutex);
+    if (state == State::lost) return;
+    if (now == ZOO_CONNECTED_STATE) {
+      const std::int64_t given = zoo_client_id(from)->client_id;
+      if (state == State::connecting) {
+        id = given;
+        timeout = std::chrono::milliseconds(zoo_recv_timeout(from));
+        lease = Lease(timeout);
+        lease.opened(asked);
+        last_sent = last_commit = Clock::now();
+      } else if (given != id) {  // some servers hand out a new session without a word
+        lose("the server gave us another session");
+        return;
+      } else {
+        lease.reconnected(resolved);
+        beat_now = !guarded.empty();
+      }
+      state = State::connected;
+    } else if (now == ZOO_EXPIRED_SESSION_STATE) {
+      lose("the session has expired");
+      return;
+    } else if (now == ZOO_AUTH_FAILED_STATE) {
+      lose("authentication failed: the server does not accept the credentials of --auth-file");
+      return;
+    } else if (state == State::connected) {
+      state = State::suspended;
+      suspended_since = Clock::now();
+      lease.disconnected();
+    }
+    changed.notify_all();
+    heart_due.notify_all();
+  }
+
+  void lose(std::string why) {
+    state = State::lost;
+    why_lost = std::move(why);
+    changed.notify_all();
+    heart_due.notify_all();
+  }
+
+  // --- the heart: sends what keeps the lease, and sees by our own clock when it is over ---
+
+  Time next_beat() const {
+    if (state != State::connected || beating) return Time::max();
+    if (beat_now) return Time::min();
+    return guarded.empty() ? last_sent + Lease::idle_beat(timeout) : last_commit + Lease::beat(timeout);
+  }
+
+  // Whoever holds something loses it with the lease. Who only waits has nothing to lose: whether its session lives on
+  // is for the server to say, which keeps sessions while the whole ensemble is away.
+  Time time_of_loss() const { return leased && state != State::lost ? lease.end() : Time::max(); }
+
+  // An interruption that is not over at once is told to people, and so is its end.
+  Time time_to_tell() const {
+    if (!settings.connection_changed) return Time::max();
+    if (state == State::suspended && !outage_told) return suspended_since + timeout / 3;
+    return state == State::connected && outage_told ? Time::min() : Time::max();
+  }
+
+  void beat(std::stop_token stop) {
+    std::unique_lock lock(mutex);
+    while (!stop.stop_requested()) {
+      if (Clock::now() >= time_of_loss())
+        lose("no server has confirmed the session in time (session timeout " + to_string(timeout) + ")");
+      if (tell_vigil(lock)) continue;
+      if (Clock::now() >= time_to_tell()) {
+        outage_told = !outage_told;
+        const bool connected = !outage_told;
+        lock.unlock();
+        settings.connection_changed(connected);
+        lock.lock();
+        continue;
+      }
+      if (Clock::now() >= next_beat()) {
+        beating = true;
+        beat_now = false;
+        const auto nodes = guarded;
+        lock.unlock();
+        send_beat(nodes);
+        lock.lock();
+        continue;
+      }
+      const Time due = next_due();
+      heart_due.wait_until(lock, stop, near(due), [&] { return next_due() < due || vigil_waits(); });
+    }
+  }
+
+  Time next_due() const { return std::min({next_beat(), time_of_loss(), time_to_tell()}); }
+
+  bool vigil_waits() const {
+    if (!vigil.lost || vigil_told) return false;
+    return state == State::lost || lease.end() != vigil_end;
+  }
+
+  bool tell_vigil(std::unique_lock<std::mutex>& lock) {
+    if (!vigil_waits()) return false;
+    const Vigil told = vigil;
+    const bool over = vigil_told = state == State::lost;
+    const Time end = vigil_end = lease.end();
+    const std::string why = why_lost;
+    in_vigil = true;
+    lock.unlock();
+    if (over)
+      told.lost(why);
+    else
+      told.renewed(end);
+    lock.lock();
+    in_vigil = false;
+    changed.notify_all();
+    return true;
+  }
+
+  void beat_ended() {
+    beating = false;
+    heart_due.notify_all();
+  }
+
+  void send_beat(const std::vector<std::string>& nodes) {
+    auto answer = std::make_shared<AnswerWith<bool>>();
+    if (nodes.empty()) {
+      // Any request does; this one finds its node whatever we may read.
+      send(
+          answer, "heartbeat", "/", false, [this](const Raw&) { beat_ended(); },
+          [&](Call* call) { return zoo_aexists(handle, "/", 0, on_stat, call); });
+      return;
+    }
+    std::vector<zoo_op_t> checks(nodes.size());
+    for (std::size_t i = 0; i < nodes.size(); ++i) zoo_check_op_init(&checks[i], nodes[i].c_str(), -1);
+    send(
+        answer, "heartbeat", nodes[0], true,
+        [this, nodes](const Raw& raw) {
+          beat_ended();
+          if (raw.rc == ZNONODE && guarded == nodes) lose("its node was deleted by someone else");
+          if (raw.rc == ZNOAUTH && guarded == nodes) lose("reading its own node is no longer permitted");
+        },
+        [&](Call* call) {
+          call->results.resize(checks.size());
+          return zoo_amulti(handle, static_cast<int>(checks.size()), checks.data(), call->results.data(), on_void,
+                            call);
+        });
+  }
+
+  // --- requests ---
+
+  // Sends a request: `start` hands it to the client library. Fill runs under the mutex.
+  void send(std::shared_ptr<Answer> answer, const char* operation, const std::string& path, bool commits,
+            std::function<void(const Raw&)> fill, const std::function<int(Call*)>& start) {
+    answer->operation = operation;
+    answer->path = path;
+    auto call = std::make_unique<Call>(Call{this, std::move(answer), std::move(fill), Clock::now(), commits, {}});
+    Call* const context = call.get();
+    {
+      const std::lock_guard lock(mutex);
+      last_sent = std::max(last_sent, context->sent);
+      if (commits) last_commit = std::max(last_commit, context->sent);
+      calls.emplace(context, std::move(call));
+    }
+    const int rc = start(context);
+    if (rc != ZOK) finished(context, {.rc = rc});
+  }
+
+  // A request whose answer is a T: `value` makes it from the codes that are answers, listed in `expected`.
+  template <class T>
+  std::shared_ptr<AnswerWith<T>> ask(const char* operation, const std::string& path, bool commits,
+                                     std::vector<int> expected, std::function<T(const Raw&)> value,
+                                     const std::function<int(Call*)>& start) {
+    auto answer = std::make_shared<AnswerWith<T>>();
+    send(
+        answer, operation, path, commits,
+        [answer = answer.get(), expected = std::move(expected), value = std::move(value)](const Raw& raw) {
+          if (raw.rc == ZOK || std::find(expected.begin(), expected.end(), raw.rc) != expected.end())
+            answer->value = value(raw);
+          else
+            answer->code = static_cast<Code>(raw.rc);
+        },
+        start);
+    return answer;
+  }
+
+  Watching* new_watching(bool own_node) {
+    auto watching = std::make_unique<Watching>(Watching{this, std::make_shared<Watch::State>(), own_node});
+    Watching* const context = watching.get();
+    const std::lock_guard lock(mutex);
+    watchings.emplace(context, std::move(watching));
+    return context;
+  }
+
+  // The client library forgets a watch whose request failed, so do we. Under the mutex.
+  void not_armed(Watching* watching) {
+    const auto found = watchings.find(watching);
+    if (found == watchings.end()) return;
+    fire(*found->second);
+    watchings.erase(found);
+  }
+
+  const ACL_vector* acl() const { return settings.creator_only ? &ZOO_CREATOR_ALL_ACL : &ZOO_OPEN_ACL_UNSAFE; }
+
+  std::string full(const std::string& path) const {
+    check_path(path);
+    const auto& root = settings.hosts.chroot;
+    return root.empty() ? path : path == "/" ? root : root + path;
+  }
+
+  std::shared_ptr<AnswerWith<Created>> create(const std::string& full_path, const std::string& shown,
+                                              const std::string& data, Mode mode) {
+    check_size(shown, data.size());
+    return ask<Created>(
+        "create", shown, true, {ZNONODE, ZNODEEXISTS},
+        [prefix = settings.hosts.chroot.size()](const Raw& raw) {
+          if (raw.rc != ZOK) return Created{static_cast<Code>(raw.rc), {}, {}};
+          return Created{Code::ok, std::string(raw.text.substr(std::min(prefix, raw.text.size()))), stat_of(raw.stat)};
+        },
+        [&](Call* call) {
+          return zoo_acreate2(handle, full_path.c_str(), data.data(), static_cast<int>(data.size()), acl(),
+                              mode_of(mode), on_created, call);
+        });
+  }
+
+  std::shared_ptr<AnswerWith<std::optional<Node>>> get(const std::string& path, Watching* watching) {
+    return ask<std::optional<Node>>(
+        "read", path, false, {ZNONODE},
+        [this, watching](const Raw& raw) {
+          if (raw.rc != ZOK) not_armed(watching);
+          return node_of(raw);
+        },
+        [this, watching, target = full(path)](Call* call) {
+          return zoo_awget(handle, target.c_str(), watching == nullptr ? nullptr : on_watch, watching, on_data, call);
+        });
+  }
+
+  std::shared_ptr<AnswerWith<Names>> children(const std::string& path, Watching* watching) {
+    return ask<Names>(
+        "list", path, false, {ZNONODE},
+        [this, watching](const Raw& raw) {
+          if (raw.rc != ZOK) not_armed(watching);
+          return names_of(raw);
+        },
+        [this, watching, target = full(path)](Call* call) {
+          return zoo_awget_children(handle, target.c_str(), watching == nullptr ? nullptr : on_watch, watching,
+                                    on_names, call);
+        });
+  }
+
+  // --- waiting ---
+
+  template <class Condition>
+  void wait(std::unique_lock<std::mutex>& lock, const Until& until, const std::string& what, Condition condition) {
+    const auto over = [&] { return condition() || state == State::lost; };
+    while (!over()) {
+      if (until.stop.stop_requested()) throw Stopped("stopped while waiting for " + what);
+      if (until.expired()) throw TimedOut("gave up waiting for " + what);
+      changed.wait_until(lock, until.stop, near(until.deadline), over);
+    }
+    if (!condition()) throw SessionLost(why_lost);
+  }
+
+  // --- life ---
+
+  void connect(const Until& outer) {
+    const Until until = outer.within(settings.connect_timeout);
+    zoo_deterministic_conn_order(1);  // the order is ours, see address_list
+    zoo_set_debug_level(settings.client_log == nullptr ? static_cast<ZooLogLevel>(0) : ZOO_LOG_LEVEL_INFO);
+    addresses = resolve(settings.hosts.servers, until);
+    std::shuffle(addresses.begin(), addresses.end(), std::random_device());  // spreads the clients over the servers
+
+    for (std::size_t attempt = 0; !connected_by(attempt, until); ++attempt) {
+      if (outer.expired()) throw TimedOut("gave up waiting for a connection to ZooKeeper at " + shown_addresses());
+      if (until.expired())
+        throw CannotConnect(
+            "no ZooKeeper answered at " + shown_addresses() + " within " + to_string(settings.connect_timeout) +
+            "; say where it is with --hosts or ZK_HOSTS, or start one to try with: scripts/zk-server start");
+    }
+  }
+
+  // One attempt gets a fifth of the session timeout, and twice as much in every further round: long enough for a server
+  // that answers; short enough that the others get their turn, and that the lease, counted from the start of the
+  // attempt, is nearly a whole one.
+  bool connected_by(std::size_t attempt, const Until& until) {
+    const auto round = std::min<std::size_t>(attempt / addresses.size(), 10);
+    const Duration share = settings.session_timeout / 5 * (1 << round);
+    open(address_list(addresses, attempt));
+    std::unique_lock lock(mutex);
+    changed.wait_until(lock, until.stop, until.within(share).deadline, [&] { return state != State::connecting; });
+    if (state == State::lost) throw SessionLost(why_lost);
+    if (state != State::connecting) return true;
+    lock.unlock();
+    close();
+    if (until.stop.stop_requested()) throw Stopped("stopped while connecting");
+    const std::lock_guard again(mutex);
+    state = State::connecting;  // should the answer have come while we were closing
+    return false;
+  }
+
+  void open(const std::string& list) {
+    {
+      const std::lock_guard lock(mutex);
+      asked = Clock::now();
+    }
+    handle = zookeeper_init2(list.c_str(), on_session_event, milliseconds(settings.session_timeout), nullptr, this,
+                             ZOO_NO_LOG_CLIENTENV, settings.client_log);
+    if (handle == nullptr) throw CannotConnect("cannot connect to " + list + ": " + std::strerror(errno));
+    zoo_set_servers_resolution_delay(handle, -1);
+  }
+
+  std::string shown_addresses() const {
+    std::string list;
+    for (const auto& server : settings.hosts.servers)
+      list += (list.empty() ? "" : ", ") + server.host + ":" + server.port;
+    return list;
+  }
+
+  void authenticate(const Until& until) {
+    for (const auto& [scheme, secret] : settings.credentials) {
+      int rc = ZOK;
+      do {  // refused for a moment while a connection that broke is being replaced
+        std::unique_lock lock(mutex);
+        wait(lock, until, "a connection to ZooKeeper", [&] { return state == State::connected; });
+        lock.unlock();
+        rc = zoo_add_auth(handle, scheme.c_str(), secret.data(), static_cast<int>(secret.size()), nullptr, nullptr);
+      } while (rc == ZINVALIDSTATE);
+      if (rc != ZOK) throw Error(static_cast<Code>(rc), "authenticate with", scheme);
+    }
+  }
+
+  void close() {
+    if (handle != nullptr) zookeeper_close(handle);
+    handle = nullptr;
+    const std::lock_guard lock(mutex);
+    for (auto& [context, call] : calls) {
+      call->answer->code = Code::closing;
+      call->answer->done = true;
+    }
+    calls.clear();
+    watchings.clear();
+  }
+
+  // A transaction that is under way when the client library is closed has crashed it (ZOOKEEPER-2891).
+  void drain() {
+    std::unique_lock lock(mutex);
+    changed.wait_until(lock, Clock::now() + std::chrono::milliseconds(500), [&] {
+      return state != State::connected ||
+             std::none_of(calls.begin(), calls.end(), [](const auto& c) { return !c.second->results.empty(); });
+    });
+  }
+};
+
+Session::Session(const Settings& settings, const Until& until) : impl_(std::make_unique<Impl>()) {
+  impl_->settings = settings;
+  try {
+    impl_->connect(until);
+    impl_->authenticate(until);
+  } catch (...) {
+    impl_->close();
+    throw;
+  }
+  impl_->heart = std::jthread([impl = impl_.get()](std::stop_token stop) { impl->beat(stop); });
+}
+
+Session::~Session() {
+  impl_->heart.request_stop();
+  impl_->heart.join();
+  impl_->drain();
+  impl_->close();
+}
+
+Reply<Created> Session::create(const std::string& path, const std::string& data, Mode mode) {
+  return {*this, impl_->create(impl_->full(path), path, data, mode)};
+}
+
+Reply<std::optional<Node>> Session::get(const std::string& path) { return {*this, impl_->get(path, nullptr)}; }
+
+Reply<Names> Session::children(const std::string& path) { return {*this, impl_->children(path, nullptr)}; }
+
+std::pair<Reply<std::optional<Node>>, Watch> Session::watch(const std::string& path) {
+  check_path(path);
+  Watching* const watching = impl_->new_watching(false);
+  Watch watch(*this, watching->state);
+  return {{*this, impl_->get(path, watching)}, watch};
+}
+
+std::pair<Reply<Names>, Watch> Session::watch_children(const std::string& path) {
+  check_path(path);
+  Watching* const watching = impl_->new_watching(false);
+  Watch watch(*this, watching->state);
+  return {{*this, impl_->children(path, watching)}, watch};
+}
+
+Reply<std::optional<Stat>> Session::set(const std::string& path, const std::string& data, int version) {
+  check_size(path, data.size());
+  return {*this, impl_->ask<std::optional<Stat>>(
+                     "set", path, true, {ZNONODE, ZBADVERSION},
+                     [](const Raw& raw) { return raw.rc == ZOK ? std::optional(stat_of(raw.stat)) : std::nullopt; },
+                     [&, target = impl_->full(path)](Call* call) {
+                       return zoo_aset(impl_->handle, target.c_str(), data.data(), static_cast<int>(data.size()),
+                                       version, Impl::on_stat, call);
+                     })};
+}
+
+Reply<bool> Session::remove(const std::string& path, int version) {
+  return {*this, impl_->ask<bool>(
+                     "delete", path, true, {ZNONODE}, [](const Raw& raw) { return raw.rc == ZOK; },
+                     [&, target = impl_->full(path)](Call* call) {
+                       return zoo_adelete(impl_->handle, target.c_str(), version, Impl::on_void, call);
+                     })};
+}
+
+Reply<bool> Session::sync(const std::string& path) {
+  return {*this, impl_->ask<bool>(
+                     "sync", path, false, {}, [](const Raw&) { return true; },
+                     [&, target = impl_->full(path)](Call* call) {
+                       return zoo_async(impl_->handle, target.c_str(), Impl::on_string, call);
+                     })};
+}
+
+Reply<bool> Session::open_to_all(const std::string& path) {
+  const auto open = [](const Raw& raw) {
+    return raw.acl != nullptr && std::any_of(raw.acl->data, raw.acl->data + raw.acl->count, [](const ACL& entry) {
+             return std::strcmp(entry.id.scheme, "world") == 0 &&
+                    (entry.perms & (ZOO_PERM_CREATE | ZOO_PERM_DELETE)) != 0;
+           });
+  };
+  return {*this, impl_->ask<bool>("read the access list of", path, false, {ZNONODE}, open,
+                                  [&, target = impl_->full(path)](Call* call) {
+                                    return zoo_aget_acl(impl_->handle, target.c_str(), Impl::on_acl, call);
+                                  })};
+}
+
+Reply<Outcome> Session::transact(const std::vector<Operation>& operations) {
+  std::vector<std::string> targets;
+  for (const auto& operation : operations) {
+    targets.push_back(impl_->full(operation.path));
+    check_size(operation.path, operation.data.size());
+  }
+  std::vector<zoo_op_t> ops(operations.size());
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const auto& [kind, path, data, mode, version] = operations[i];
+    const char* const target = targets[i].c_str();
+    const int size = static_cast<int>(data.size());
+    switch (kind) {
+      case Operation::Kind::check:
+        zoo_check_op_init(&ops[i], target, version);
+        break;
+      case Operation::Kind::create:
+        zoo_create_op_init(&ops[i], target, data.data(), size, impl_->acl(), mode_of(mode), nullptr, 0);
+        break;
+      case Operation::Kind::set:
+        zoo_set_op_init(&ops[i], target, data.data(), size, version, nullptr);
+        break;
+      case Operation::Kind::remove:
+        zoo_delete_op_init(&ops[i], target, version);
+        break;
+    }
+  }
+  auto answer = impl_->ask<Outcome>(
+      "transaction on", operations.empty() ? "nothing" : operations[0].path, true,
+      {ZNONODE, ZNODEEXISTS, ZBADVERSION, ZNOTEMPTY},
+      [](const Raw& raw) {
+        const auto failed = std::find_if(raw.results->begin(), raw.results->end(),
+                                         [&](const zoo_op_result_t& result) { return result.err == raw.rc; });
+        return Outcome{static_cast<Code>(raw.rc), static_cast<std::size_t>(failed - raw.results->begin())};
+      },
+      [&](Call* call) {
+        call->results.resize(ops.size());
+        return zoo_amulti(impl_->handle, static_cast<int>(ops.size()), ops.data(), call->results.data(), Impl::on_void,
+                          call);
+      });
+  return {*this, std::move(answer)};
+}
+
+bool Session::make_directory(const std::string& path, const std::string& data, const Until& until) {
+  // Made from the whole path, so that a missing chroot is created like any other ancestor.
+  const std::string target = impl_->full(path);
+  const auto make = [&](const std::string& node, const std::string& content) {
+    const bool within_chroot = node.size() <= impl_->settings.hosts.chroot.size();
+    return insist(until, [&] {
+      return Reply<Created>(*this,
+                            impl_->create(node, node, content, within_chroot ? Mode::persistent : Mode::container));
+    });
+  };
+  Created made = make(target, data);
+  while (made.code == Code::no_node) {
+    std::string missing = parent_of(target);
+    for (Created above = make(missing, ""); above.code == Code::no_node; above = make(missing, ""))
+      missing = parent_of(missing);
+    made = make(target, data);
+  }
+  return made.code == Code::ok;
+}
+
+void Session::wait_connected(const Until& until) {
+  std::unique_lock lock(impl_->mutex);
+  impl_->wait(lock, until, "a connection to ZooKeeper", [&] { return impl_->state == Impl::State::connected; });
+}
+
+void Session::guard(const std::vector<std::string>& nodes, const Until& until) {
+  std::vector<std::string> targets;
+  for (const auto& node : nodes) {
+    targets.push_back(impl_->full(node));
+    impl_->get(node, impl_->new_watching(true));  // tells at once of what a heartbeat would tell later
+  }
+  std::unique_lock lock(impl_->mutex);
+  impl_->guarded = targets;
+  const auto enough = [&] { return impl_->lease.end() - Clock::now() >= Lease::enough(impl_->timeout); };
+  impl_->beat_now = !enough();
+  impl_->heart_due.notify_all();
+  impl_->wait(lock, until, "the server to confirm the session", enough);
+  impl_->leased = true;
+  impl_->heart_due.notify_all();
+}
+
+void Session::prepare_to_guard(const std::string& node) {
+  const std::string target = impl_->full(node);
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (impl_->beating || impl_->state != Impl::State::connected ||
+        impl_->lease.end() - Clock::now() >= Lease::enough(impl_->timeout))
+      return;
+    impl_->beating = true;
+  }
+  impl_->send_beat({target});
+}
+
+void Session::follow(Vigil vigil) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->vigil = std::move(vigil);
+  impl_->vigil_end = {};
+  impl_->vigil_told = false;
+  impl_->heart_due.notify_all();
+}
+
+void Session::unguard() {
+  std::unique_lock lock(impl_->mutex);
+  impl_->guarded.clear();
+  impl_->leased = false;
+  impl_->vigil = {};
+  impl_->changed.wait(lock, [&] { return !impl_->in_vigil; });
+}
+
+Time Session::lease_end() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->lease.end();
+}
+
+bool Session::lost() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->state == Impl::State::lost;
+}
+
+std::int64_t Session::id() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->id;
+}
+
+Duration Session::timeout() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->timeout;
+}
+
+void Session::settle(const Answer& answer, const Until& until) {
+  std::unique_lock lock(impl_->mutex);
+  impl_->wait(lock, until, "the server's answer to " + answer.operation + " " + answer.path,
+              [&] { return answer.done; });
+  switch (answer.code) {
+    case Code::ok:
+      return;
+    case Code::connection_loss:
+    case Code::operation_timeout:
+    case Code::session_moved:
+      throw ConnectionLoss(answer.code, answer.operation, answer.path);
+    case Code::session_expired:
+    case Code::invalid_state:
+    case Code::closing:
+    case Code::auth_failed:
+      throw SessionLost(impl_->why_lost.empty() ? describe(answer.code) : impl_->why_lost);
+    default:
+      throw Error(answer.code, answer.operation, answer.path);
+  }
+}
+
+void Watch::wait(const Until& until, const std::string& what) const {
+  std::unique_lock lock(session_->impl_->mutex);
+  session_->impl_->wait(lock, until, what, [&] { return state_->fired; });
+}
+
+}  // namespace zk

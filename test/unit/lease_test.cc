@@ -1,0 +1,99 @@
+#include "lease.h"
+
+#include <doctest/doctest.h>
+
+using namespace std::chrono_literals;
+using zk::Lease;
+using zk::Time;
+
+namespace {
+
+constexpr zk::Duration T = 10s;
+const zk::Duration margin = Lease::margin(T);
+const Time start{1000s};
+
+}  // namespace
+
+TEST_CASE("a new session may act at once, for the timeout from the moment it was asked for") {
+  Lease lease(T);
+  lease.opened(start);
+  CHECK(lease.end() == start + T - margin);
+}
+
+TEST_CASE("replies to reads extend nothing") {
+  Lease lease(T);
+  lease.opened(start);
+  for (auto t = 0s; t < 60s; t += 1s) lease.answered(start + t);
+  CHECK(lease.end() == start + T - margin);
+}
+
+TEST_CASE("a commit counts from what was sent a quarter of the timeout before it") {
+  Lease lease(T);
+  lease.opened(start);
+  lease.committed(start + 2400ms);
+  CHECK(lease.end() == start + T - margin);  // nothing is old enough yet but the opening
+  lease.committed(start + 4900ms);
+  CHECK(lease.end() == start + 2400ms + T - margin);
+  lease.committed(start + 4950ms);
+  CHECK(lease.end() == start + 2400ms + T - margin);
+}
+
+TEST_CASE("reads are good to count from, when a commit follows") {
+  Lease lease(T);
+  lease.opened(start);
+  lease.answered(start + 20s);
+  lease.answered(start + 22s);
+  lease.committed(start + 23s);
+  CHECK(lease.end() == start + 20s + T - margin);
+}
+
+TEST_CASE("what was sent on another connection does not count") {
+  Lease lease(T);
+  lease.opened(start);
+  lease.answered(start + 4s);
+  lease.disconnected();
+  lease.committed(start + 8s);
+  CHECK(lease.end() == start + T - margin);
+}
+
+TEST_CASE("a reconnection counts once a commit has followed it") {
+  Lease lease(T);
+  lease.opened(start);
+  lease.disconnected();
+  lease.reconnected(start + 5s);
+  CHECK(lease.end() == start + T - margin);
+  lease.answered(start + 6s);
+  CHECK(lease.end() == start + T - margin);
+  lease.committed(start + 6s);
+  CHECK(lease.end() == start + 5s + T - margin);
+}
+
+TEST_CASE("the lease never shrinks") {
+  Lease lease(T);
+  lease.opened(start);
+  lease.disconnected();
+  lease.reconnected(start - 1s);
+  lease.committed(start + 1s);
+  CHECK(lease.end() == start + T - margin);
+}
+
+TEST_CASE("with a beat for every holder more than half of the timeout is left at every moment") {
+  Lease lease(T);
+  lease.opened(start);
+  for (auto t = Lease::beat(T); t < 100 * T; t += Lease::beat(T)) {
+    CHECK(lease.end() - (start + t) >= T * 59 / 100 - margin);
+    lease.committed(start + t);
+  }
+}
+
+TEST_CASE("after idle beats one commit opens a lease that is worth starting on") {
+  for (auto wait = 0ms; wait < 30s; wait += 130ms) {
+    Lease lease(T);
+    lease.opened(start);
+    for (auto t = Lease::idle_beat(T); t <= wait; t += Lease::idle_beat(T)) lease.answered(start + t);
+    lease.committed(start + wait);
+    CHECK(lease.end() - (start + wait) >= Lease::enough(T));
+    // and what a stop may take still fits before the next beats are due
+    CHECK(lease.end() - (start + wait) - Lease::margin(T) - Lease::longest_grace(T) > Lease::beat(T));
+  }
+}
