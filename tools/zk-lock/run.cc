@@ -1,0 +1,253 @@
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <mutex>
+
+#include "child.h"
+#include "error.h"
+#include "identity.h"
+#include "lease.h"
+#include "lock.h"
+#include "log.h"
+#include "path.h"
+#include "text.h"
+#include "zk-lock.h"
+
+namespace {
+
+using zk::Duration;
+using zk::Until;
+namespace log = zk::log;
+
+// How the time inside ended.
+struct Inside {
+  int status = zk::status_done;
+  std::optional<std::string> lost;  // why the lock was lost, if it was
+};
+
+// Written by the session's thread, read by ours.
+class Loss {
+ public:
+  void note(const std::string& why) {
+    const std::lock_guard lock(mutex_);
+    why_ = why;
+  }
+  std::optional<std::string> why() const {
+    const std::lock_guard lock(mutex_);
+    return why_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::optional<std::string> why_;
+};
+
+// --grace, checked against the session that we got.
+Duration grace_within(const std::optional<Duration>& wanted, Duration timeout) {
+  const Duration most = zk::Lease::longest_grace(timeout);
+  if (!wanted) return std::min<Duration>(std::chrono::seconds(3), timeout * 3 / 10);
+  if (*wanted <= most) return *wanted;
+  throw zk::Refused("--grace " + zk::to_string(*wanted) + " does not fit a session timeout of " +
+                    zk::to_string(timeout) + ": at most " + zk::to_string(most) + ", or say --session-timeout " +
+                    zk::to_string(std::chrono::ceil<std::chrono::seconds>(*wanted * 3)));
+}
+
+std::string default_label(const std::vector<std::string>& command) {
+  if (command.empty()) return "";
+  return command.size() == 3 && command[1] == "-c" ? command[2].substr(0, 60) : zk::name_of(command[0]);
+}
+
+// One order for everybody, so that two who want the same locks cannot wait for each other.
+std::vector<std::string> paths_in_order(const Options& options) {
+  std::vector<std::string> paths = options.also;
+  paths.push_back(options.path);
+  for (const auto& path : paths) zk::check_path(path);
+  std::sort(paths.begin(), paths.end());
+  const auto twice = std::adjacent_find(paths.begin(), paths.end());
+  if (twice != paths.end()) throw zk::Refused("the lock " + *twice + " is named twice");
+  return paths;
+}
+
+// A command under a lock that asks for the same lock would wait for itself.
+void refuse_own_ancestor(zk::Session& session, const Options& options, const std::string& path, const Until& until) {
+  const char* const node = std::getenv("ZK_LOCK_NODE");
+  if (node == nullptr || zk::parent_of(node) != path || options.kind != zk::Kind::write) return;
+  zk::check_path(node);
+  if (session.insist(until, [&] { return session.get(node); }))
+    throw zk::Refused(path + " is held by the zk-lock that this one runs under; it would wait for itself");
+}
+
+std::vector<zk::Lock> take(zk::Session& session, const Options& options, const Until& until) {
+  zk::LockRequest request{{}, options.kind, options.limit, {}, options.only_if_free};
+  request.about = zk::Identity::mine(options.label.empty() ? default_label(options.command) : options.label).json();
+  std::vector<zk::Lock> locks;
+  for (const auto& path : paths_in_order(options)) {
+    refuse_own_ancestor(session, options, path, until);
+    request.path = path;
+    auto lock = zk::Lock::acquire(session, request, until, [&](std::size_t position, const std::string& about) {
+      const auto ahead = zk::Identity::parse(about);
+      log::step("waiting for " + path + ", number " + std::to_string(position) + " in line, behind " +
+                (ahead ? ahead->shown() : "somebody"));
+    });
+    if (!lock) throw zk::TimedOut(path + " is not free");
+    locks.push_back(std::move(*lock));
+  }
+  return locks;
+}
+
+zk::Command command_inside(const zk::Frame& frame, const Options& options, const zk::Session& session,
+                           const std::vector<zk::Lock>& locks, Duration grace) {
+  zk::Command command{options.command, {}, grace};
+  std::string tokens;
+  for (const auto& lock : locks) {
+    tokens += std::to_string(lock.token()) + " " + lock.path() + "\n";
+    if (lock.path() != options.path) continue;
+    command.environment = {
+        {"ZK_LOCK_PATH", lock.path()}, {"ZK_LOCK_NODE", lock.node()}, {"ZK_LOCK_TOKEN", std::to_string(lock.token())}};
+  }
+  if (locks.size() > 1) command.environment.emplace_back("ZK_LOCK_TOKENS", tokens);
+  const char* const mode = options.kind == zk::Kind::write  ? "exclusive"
+                           : options.kind == zk::Kind::read ? "shared"
+                                                            : "limited";
+  command.environment.emplace_back("ZK_LOCK_MODE", mode);
+  command.environment.emplace_back("ZK_HOSTS", frame.hosts);
+  command.environment.emplace_back("ZK_SESSION_ID", std::to_string(session.id()));
+  return command;
+}
+
+// Runs the command; it is dead before the lease is over, whatever becomes of us.
+Inside run_command(zk::Frame& frame, const Options& options, zk::Session& session, const std::vector<zk::Lock>& locks,
+                   Duration grace) {
+  const Duration margin = zk::Lease::margin(session.timeout());  // for the dying itself
+  const auto deadline = [&](zk::Time lease_end) {
+    return options.stop_when_lost ? lease_end - margin : zk::Time::max();
+  };
+  zk::Child child(command_inside(frame, options, session, locks, grace));
+  Loss loss;
+  const bool started = frame.signals.hand_over([&] { child.start(deadline(session.lease_end())); },
+                                               [&](int signal) { child.signal(signal); });
+  if (!started) throw zk::Stopped("stopped before the command was started");
+  session.follow({[&](zk::Time end) { child.extend(deadline(end)); },
+                  [&](const std::string& why) {
+                    loss.note(why);
+                    if (options.stop_when_lost) child.stop();
+                  }});
+  const zk::Ended ended = child.wait([&](int signal) {
+    log::warning(signal == SIGTSTP
+                     ? "the command is not suspended while it holds " + options.path + ": others wait for it"
+                     : "the command is suspended (" + std::string(strsignal(signal)) + ") and holds " + options.path);
+  });
+  frame.signals.take_back();
+  frame.interrupt = ended.interrupt;
+  auto lost = loss.why();
+  if (!lost && ended.cut_short)
+    lost = ended.error.empty() ? "no server has confirmed the session in time" : ended.error;
+  if (!lost && !ended.error.empty())
+    log::error("cannot execute " + zk::printable(options.command[0], 200) + ": " + ended.error);
+  if (ended.left > 0)
+    log::step(std::to_string(ended.left) +
+              " processes that the command left in the background go on, without the lock");
+  return {ended.status, lost};
+}
+
+// Holds until end of input or a signal.
+Inside hold(zk::Frame& frame, const Options& options, zk::Session& session, const std::vector<zk::Lock>& locks) {
+  const int wake = eventfd(0, EFD_CLOEXEC);
+  const auto ring = [wake] {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t size = write(wake, &one, sizeof one);
+  };
+  Loss loss;
+  std::atomic<int> signal = 0;
+  const auto announce = [&] {
+    for (const auto& lock : locks) std::cout << lock.node() << " " << lock.token() << "\n";
+    std::cout.flush();
+    if (isatty(STDIN_FILENO) == 1) log::warning("holding " + options.path + "; Ctrl-D or Ctrl-C gives it up");
+  };
+  if (!frame.signals.hand_over(announce, [&](int number) {
+        if (number == SIGCONT) return;
+        signal = number;
+        ring();
+      }))
+    throw zk::Stopped("stopped before the lock was used");
+  session.follow({[](zk::Time) {},
+                  [&](const std::string& why) {
+                    loss.note(why);
+                    ring();
+                  }});
+  for (bool more = true; more && signal == 0 && !loss.why();) {
+    pollfd sources[] = {{STDIN_FILENO, POLLIN, 0}, {wake, POLLIN, 0}};
+    poll(sources, 2, -1);
+    char ignored[4096];
+    if (sources[0].revents != 0) more = read(STDIN_FILENO, ignored, sizeof ignored) > 0;
+  }
+  frame.signals.take_back();
+  session.unguard();
+  close(wake);
+  return {signal == 0 ? zk::status_done : zk::status_signal + signal, loss.why()};
+}
+
+void release(zk::Session& session, std::vector<zk::Lock>& locks) {
+  const Until until = Until{}.within(session.timeout());
+  try {
+    for (auto lock = locks.rbegin(); lock != locks.rend(); ++lock) lock->release(until);
+  } catch (const std::runtime_error& error) {
+    log::warning("the release is not confirmed (" + std::string(error.what()) + "); the lock is free within " +
+                 zk::to_string(session.timeout()) + " at the latest");
+  }
+}
+
+// From the connection to the release, once. Throws SessionLost only before anything was done inside.
+int run_once(zk::Frame& frame, const Options& options, const Until& until) {
+  const zk::Time begin = zk::Clock::now();
+  zk::Session session(frame.settings, until);
+  const Duration grace = grace_within(options.grace, session.timeout());
+  auto locks = take(session, options, until);
+  std::vector<std::string> nodes;
+  for (const auto& lock : locks) nodes.push_back(lock.node());
+  session.guard(nodes, until);
+  const zk::Time entered = zk::Clock::now();
+  log::step("inside " + options.path + " after " + zk::to_string(entered - begin));
+
+  const Inside inside = options.command.empty() ? hold(frame, options, session, locks)
+                                                : run_command(frame, options, session, locks, grace);
+  session.unguard();
+  const std::string how_long = zk::to_string(zk::Clock::now() - entered);
+  if (inside.lost) {
+    log::error("lost " + options.path + " after " + how_long + ": " + *inside.lost +
+               (options.command.empty() ? ""
+                : options.stop_when_lost
+                    ? "; the command was stopped"
+                    : "; the command went on and ended with status " + std::to_string(inside.status)));
+    return zk::status_lost;
+  }
+  release(session, locks);
+  log::step("left " + options.path + " after " + how_long);
+  return inside.status;
+}
+
+}  // namespace
+
+int run_locked(zk::Frame& frame, const Options& options) {
+  const Until until = options.wait ? frame.until.within(*options.wait) : frame.until;
+  for (bool was_in_line = false;;) {
+    try {
+      return run_once(frame, options, until);
+    } catch (const zk::SessionLost& lost) {
+      log::warning(std::string(lost.what()) + "; getting in line again");
+      was_in_line = true;
+    } catch (const zk::CannotConnect& error) {
+      // The first time it is a mistake somebody should hear of. Later it is an outage, and waiting is what was asked
+      // for.
+      if (!was_in_line) throw;
+      log::warning(error.what());
+    }
+  }
+}
