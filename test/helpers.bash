@@ -76,6 +76,7 @@ await() {
   shift
   until "$@"; do
     if (($(microseconds) > deadline)); then return 1; fi
+    if [[ ${BATS_INTERRUPTED:-} && ! ${BATS_TEARDOWN_STARTED:-} ]]; then return 1; fi # by Ctrl-C
     sleep 0.02 # between two looks, not instead of one
   done
 }
