@@ -29,24 +29,9 @@ int terminal_to_give() {
 
 bool in_foreground(int terminal) { return terminal >= 0 && tcgetpgrp(terminal) == getpgrp(); }
 
-std::vector<std::string> merged(std::vector<std::pair<std::string, std::string>> added) {
-  std::vector<std::string> all;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string text = *entry;
-    const std::string name = text.substr(0, text.find('='));
-    bool replaced = false;
-    for (const auto& addition : added) replaced = replaced || addition.first == name;
-    if (!replaced) all.push_back(text);
-  }
-  for (const auto& [name, value] : added) all.push_back(name + "=" + value);
-  return all;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& strings) {
-  std::vector<char*> result;
-  for (auto& text : strings) result.push_back(text.data());
-  result.push_back(nullptr);
-  return result;
+void send_order(int link, Order::Kind kind, std::int64_t value) {
+  const Order order{kind, value, 0, false};
+  send(link, &order, sizeof order, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 // Should somebody have suspended it. Through a pidfd, the signal cannot reach a stranger.
@@ -58,29 +43,37 @@ int shell_status(int wait_status) {
 
 }  // namespace
 
-void Child::start(Time deadline) {
-  // All that needs memory is made before the fork: other threads may hold locks that the copy would wait for.
-  auto environment = merged(command_.environment);
-  const auto argv = pointers(command_.argv);
-  const auto envp = pointers(environment);
+Child::Child(std::vector<std::string> argv) : argv_(std::move(argv)) {
+  std::vector<char*> pointers;
+  for (auto& word : argv_) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
   struct sigaction hup {};
   sigaction(SIGHUP, nullptr, &hup);
   int link[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) != 0)
-    throw Refused(std::string("cannot start the command: ") + std::strerror(errno));
+    throw Refused(std::string("cannot start a command: ") + std::strerror(errno));
   terminal_ = terminal_to_give();
   // Should the deadman be killed, its children become ours, and we end them.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  const DeadmanPlan plan{
-      argv.data(), envp.data(),   link[1], in_foreground(terminal_) ? terminal_ : -1, hup.sa_handler == SIG_IGN,
-      deadline,    command_.grace};
   deadman_ = fork();
-  if (deadman_ == 0) run_deadman(plan);
+  if (deadman_ == 0) run_deadman({pointers.data(), link[1], terminal_, hup.sa_handler == SIG_IGN});
   const int why = errno;
   close(link[1]);
   link_ = link[0];
   if (deadman_ > 0) deadman_handle_ = static_cast<int>(syscall(SYS_pidfd_open, deadman_, 0));
-  if (deadman_ < 0) throw Refused(std::string("cannot start the command: ") + std::strerror(why));
+  if (deadman_ > 0) return;
+  close(link_);
+  if (terminal_ >= 0) close(terminal_);
+  throw Refused(std::string("cannot start a command: ") + std::strerror(why));
+}
+
+void Child::start(const Start& how) {
+  const Order order{Order::Kind::start, how.deadline.time_since_epoch().count(), how.grace.count(),
+                    in_foreground(terminal_)};
+  std::string message(reinterpret_cast<const char*>(&order), sizeof order);
+  for (const auto& [name, value] : how.environment) message.append(name).append("=").append(value).push_back('\0');
+  if (send(link_, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EMSGSIZE)
+    throw Refused("the names of the locks are too long for the command's environment");
 }
 
 Child::~Child() {
@@ -93,22 +86,15 @@ Child::~Child() {
   if (terminal_ >= 0) close(terminal_);
 }
 
-void Child::order(int kind, std::int64_t value) {
-  const Order message{static_cast<Order::Kind>(kind), value};
-  send(link_, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-void Child::extend(Time deadline) {
-  order(static_cast<int>(Order::Kind::deadline), deadline.time_since_epoch().count());
-}
+void Child::extend(Time deadline) { send_order(link_, Order::Kind::deadline, deadline.time_since_epoch().count()); }
 
 void Child::signal(int number) {
   if (number == SIGCONT) give_terminal();
-  order(static_cast<int>(Order::Kind::signal), number);
+  send_order(link_, Order::Kind::signal, number);
 }
 
 void Child::stop() {
-  order(static_cast<int>(Order::Kind::stop), 0);
+  send_order(link_, Order::Kind::stop, 0);
   resume(deadman_handle_);
 }
 
@@ -146,9 +132,9 @@ Ended Child::wait(const std::function<void(int)>& suspended) {
         break;
     }
   }
-  waitpid(deadman_, nullptr, 0);
-  deadman_ = -1;
   if (!known) {
+    waitpid(deadman_, nullptr, 0);
+    deadman_ = -1;
     kill_descendants(getpid());
     ended = {128 + SIGKILL, "its guard was killed", true, 0};
   }

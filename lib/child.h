@@ -12,10 +12,11 @@
 
 namespace zk {
 
-struct Command {
-  std::vector<std::string> argv;                                   // executed as it is, without a shell
-  std::vector<std::pair<std::string, std::string>> environment{};  // added to ours
-  Duration grace{};                                                // from TERM to KILL
+/// How a command begins.
+struct Start {
+  std::vector<std::pair<std::string, std::string>> environment;  // added to ours
+  Time deadline;                                                 // it is dead by then
+  Duration grace;                                                // having got TERM so long before
 };
 
 struct Ended {
@@ -31,8 +32,10 @@ struct Ended {
 /// gets it and we take it back at the end.
 class Child {
  public:
-  /// Does not start anything.
-  explicit Child(Command command) : command_(std::move(command)) {}
+  /// Makes the deadman, which waits; the command is executed as it is, without a shell. To be made before there are
+  /// connections and, but for Signals', threads: the deadman is a fork. Throws Refused if the system has no room for
+  /// another process.
+  explicit Child(std::vector<std::string> argv);
 
   /// Ends the command, its descendants and the deadman, if it was started and has not ended.
   ~Child();
@@ -40,9 +43,8 @@ class Child {
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
-  /// Starts it. It is dead at `deadline`, having got TERM the grace period earlier, unless extend moves that. Throws
-  /// Refused if the system has no room for another process.
-  void start(Time deadline);
+  /// Starts the command. Does not block. Throws Refused if there is too much to put into its environment.
+  void start(const Start& how);
 
   /// These three may be called from any thread after start, and do not block.
   void extend(Time deadline);
@@ -54,10 +56,9 @@ class Child {
   Ended wait(const std::function<void(int)>& suspended);
 
  private:
-  void order(int kind, std::int64_t value);
   void give_terminal();
 
-  Command command_;
+  std::vector<std::string> argv_;
   int link_ = -1;
   int terminal_ = -1;
   pid_t deadman_ = -1;

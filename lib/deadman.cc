@@ -20,6 +20,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,8 @@ namespace {
 
 // Between two rounds of killing, should a process have been forked between the look and the kill.
 constexpr Duration kill_again = std::chrono::milliseconds(5);
+
+constexpr std::size_t max_message = 1 << 17;
 
 // {parent, is it dead already} of a process; {-1, true} if there is none.
 std::pair<pid_t, bool> parent_of_process(const char* pid) {
@@ -81,30 +84,54 @@ void close_on_exec() {
   for (int fd = 3; fd < most; ++fd) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-[[noreturn]] void become_command(const DeadmanPlan& plan, pid_t deadman, int failure) {
+struct Beginning {
+  const DeadmanPlan& plan;
+  char* const* environment;
+  bool give_the_terminal;
+  pid_t deadman;
+  int failure = 0;  // errno of a command that cannot be executed
+};
+
+// In a child that shares our memory until it executes the command, and nothing of ours but that.
+[[noreturn, gnu::noinline]] void become_command(Beginning& beginning) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != deadman) _exit(127);
-  if (plan.terminal >= 0) tcsetpgrp(plan.terminal, getpid());  // SIGTTOU is still blocked
+  if (getppid() != beginning.deadman) _exit(127);
+  if (beginning.give_the_terminal) tcsetpgrp(beginning.plan.terminal, getpid());  // SIGTTOU is still blocked
   for (int signal = 1; signal < NSIG; ++signal)
-    if (signal != SIGHUP || !plan.keep_hup_ignored) std::signal(signal, SIG_DFL);
+    if (signal != SIGHUP || !beginning.plan.keep_hup_ignored) std::signal(signal, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   close_on_exec();
-  execvpe(plan.argv[0], plan.argv, plan.environment);
-  const int why = errno;
-  [[maybe_unused]] const ssize_t written = write(failure, &why, sizeof why);
+  execvpe(beginning.plan.argv[0], beginning.plan.argv, beginning.environment);
+  beginning.failure = errno;
   _exit(127);
+}
+
+// Our environment with the variables that `added` brings, NUL after each, in place of those of the same names.
+std::vector<std::string> environment_with(std::string_view added) {
+  std::vector<std::string> all;
+  for (; !added.empty(); added.remove_prefix(all.back().size() + 1))
+    all.emplace_back(added.substr(0, added.find('\0')));
+  const std::size_t count = all.size();
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const auto name = text.substr(0, text.find('=') + 1);
+    if (std::none_of(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count),
+                     [&](const std::string& other) { return other.starts_with(name); }))
+      all.emplace_back(text);
+  }
+  return all;
 }
 
 class Deadman {
  public:
-  explicit Deadman(const DeadmanPlan& plan) : plan_(plan), deadline_(plan.deadline) {}
+  explicit Deadman(const DeadmanPlan& plan) : plan_(plan) {}
 
   [[noreturn]] void run() {
     prepare();
-    start();
+    await_start();
     for (;;) {
       set_timer();
       pollfd sources[] = {{tool_gone_ ? -1 : plan_.link, POLLIN, 0}, {children_, POLLIN, 0}, {timer_, POLLIN, 0}};
@@ -136,26 +163,37 @@ class Deadman {
     timer_ = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
   }
 
-  void start() {
-    int failure[2];
-    if (pipe2(failure, O_CLOEXEC) != 0) end_with({Report::Kind::not_executable, errno, false, 0});
+  void await_start() {
+    std::vector<char> message(max_message);
+    ssize_t size = -1;
+    do {
+      size = recv(plan_.link, message.data(), message.size(), 0);
+    } while (size < 0 && errno == EINTR);
+    Order order{};
+    if (size < static_cast<ssize_t>(sizeof order)) _exit(0);  // the tool is gone, and nothing was begun
+    std::memcpy(&order, message.data(), sizeof order);
+    deadline_ = Time(Duration(order.value));
+    grace_ = Duration(order.grace);
+    start({message.data() + sizeof order, static_cast<std::size_t>(size) - sizeof order}, order.give_the_terminal);
+  }
+
+  void start(std::string_view variables, bool give_the_terminal) {
+    auto environment = environment_with(variables);
+    std::vector<char*> pointers;
+    for (auto& variable : environment) pointers.push_back(variable.data());
+    pointers.push_back(nullptr);
+    Beginning beginning{plan_, pointers.data(), give_the_terminal, getpid()};
     if (Clock::now() >= term_time()) end_with({Report::Kind::ended, 0, true, 0});  // too late to begin
-    const pid_t me = getpid();
-    command_ = fork();
+    command_ = vfork();
+    if (command_ == 0) become_command(beginning);
     if (command_ < 0) end_with({Report::Kind::not_executable, errno, false, 0});
-    if (command_ == 0) become_command(plan_, me, failure[1]);
-    setpgid(command_, command_);  // whoever of us two comes first
-    close(failure[1]);
-    int why = 0;
-    const bool failed = read(failure[0], &why, sizeof why) == sizeof why;
-    close(failure[0]);
-    if (failed) {
+    if (beginning.failure != 0) {
       waitpid(command_, nullptr, 0);
-      end_with({Report::Kind::not_executable, why, false, 0});
+      end_with({Report::Kind::not_executable, beginning.failure, false, 0});
     }
+    report({Report::Kind::started, command_, false, 0});
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd < 3; ++fd) dup2(null, fd);  // the ends of pipes are the command's alone
-    report({Report::Kind::started, command_, false, 0});
   }
 
   void report(const Report& what) { send(plan_.link, &what, sizeof what, MSG_NOSIGNAL | MSG_DONTWAIT); }
@@ -171,10 +209,12 @@ class Deadman {
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (size != sizeof order) {
       tool_gone_ = true;
-      stop_all(Clock::now() + plan_.grace);
+      stop_all(Clock::now() + grace_);
       return;
     }
     switch (order.kind) {
+      case Order::Kind::start:  // has come already
+        break;
       case Order::Kind::deadline:
         deadline_ = Time(Duration(order.value));
         break;
@@ -182,7 +222,7 @@ class Deadman {
         pass_on(static_cast<int>(order.value));
         break;
       case Order::Kind::stop:
-        stop_all(Clock::now() + plan_.grace);
+        stop_all(Clock::now() + grace_);
         break;
     }
   }
@@ -223,7 +263,7 @@ class Deadman {
     }
   }
 
-  Time term_time() const { return deadline_ == Time::max() ? deadline_ : deadline_ - plan_.grace; }
+  Time term_time() const { return deadline_ == Time::max() ? deadline_ : deadline_ - grace_; }
 
   void keep_time() {
     const Time now = Clock::now();
@@ -250,14 +290,17 @@ class Deadman {
 
   // The command is over; what it left in the background lives on, unless all was meant to end.
   void finish_if_all_is_done() {
-    const auto left = static_cast<int>(descendants(getpid()).size());
-    if (left > 0 && asked_to_end_) stop_all(Clock::now() + plan_.grace);
+    // Orphans become our children, so without children nobody is left: no need to look through all processes.
+    const bool childless = waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD;
+    const auto left = childless ? 0 : static_cast<int>(descendants(getpid()).size());
+    if (left > 0 && asked_to_end_) stop_all(Clock::now() + grace_);
     if (left > 0 && stopping_) return;
     end_with({Report::Kind::ended, status_, cut_short_, left});
   }
 
   const DeadmanPlan& plan_;
-  Time deadline_;
+  Time deadline_{};
+  Duration grace_{};
   int children_ = -1;
   int timer_ = -1;
   pid_t command_ = -1;

@@ -17,10 +17,13 @@
 
 namespace zk {
 
-/// From the tool to the deadman.
+/// From the tool to the deadman. `start` comes first, and is followed in the same message by strings NAME=VALUE, each
+/// ended by a NUL, for the command's environment.
 struct Order {
-  enum class Kind { deadline, signal, stop } kind;
-  std::int64_t value;  // the new deadline (Time since epoch); the signal's number; nothing
+  enum class Kind { start, deadline, signal, stop } kind;
+  std::int64_t value;      // start and deadline: by then all must be dead (Time since epoch); signal: its number
+  std::int64_t grace;      // start: from TERM to KILL, nanoseconds
+  bool give_the_terminal;  // start: to the command's group
 };
 
 /// From the deadman to the tool.
@@ -38,15 +41,13 @@ struct Report {
 
 struct DeadmanPlan {
   char* const* argv;
-  char* const* environment;
   int link;               // a SOCK_SEQPACKET socket to the tool
-  int terminal;           // whose foreground the command's group becomes; -1: none
+  int terminal;           // the controlling terminal, or -1
   bool keep_hup_ignored;  // the tool was started under nohup
-  Time deadline;          // by then all must be dead
-  Duration grace;         // from TERM to KILL
 };
 
-/// Runs the plan and ends the process. Called in a fork of the tool.
+/// Waits for the order to start, runs the command, and ends the process. Called in a fork of the tool, made while
+/// nobody waited for it yet: when the lock is there, one message starts the command.
 [[noreturn]] void run_deadman(const DeadmanPlan& plan);
 
 /// Kills every process below `root`, and does not return before none is left.

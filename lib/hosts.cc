@@ -53,11 +53,16 @@ struct Lookup {
   std::string failure;
 };
 
-Lookup look_up(const Server& server, int flags) {
+bool is_number(const std::string& host) {
+  in6_addr address{};  // large enough for the other kind
+  return inet_pton(AF_INET, host.c_str(), &address) == 1 || inet_pton(AF_INET6, host.c_str(), &address) == 1;
+}
+
+Lookup look_up(const Server& server) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = flags;
+  hints.ai_flags = AI_ADDRCONFIG;
   addrinfo* found = nullptr;
   const int failed = getaddrinfo(server.host.c_str(), server.port.c_str(), &hints, &found);
   if (failed != 0) return {{}, gai_strerror(failed)};
@@ -82,13 +87,12 @@ std::vector<Lookup> look_up_all(const std::vector<Server>& servers, const Until&
   auto shared = std::make_shared<Lookups>();
   shared->done.resize(servers.size());
   for (std::size_t i = 0; i < servers.size(); ++i) {
-    Lookup number = look_up(servers[i], AI_NUMERICHOST);
-    if (!number.addresses.empty()) {
+    if (is_number(servers[i].host)) {
       const std::lock_guard lock(shared->mutex);
-      shared->done[i] = std::move(number);
+      shared->done[i] = Lookup{{servers[i].host + ":" + servers[i].port}, {}};
     } else {
       std::thread([shared, i, server = servers[i]] {
-        Lookup name = look_up(server, AI_ADDRCONFIG);
+        Lookup name = look_up(server);
         const std::lock_guard lock(shared->mutex);
         shared->done[i] = std::move(name);
         shared->changed.notify_all();

@@ -31,6 +31,9 @@ static_assert(static_cast<int>(Code::session_expired) == ZSESSIONEXPIRED);
 static_assert(static_cast<int>(Code::auth_failed) == ZAUTHFAILED);
 static_assert(static_cast<int>(Code::closing) == ZCLOSING);
 
+// Longer than an answer usually takes; see start_heart.
+constexpr Duration short_wait = std::chrono::milliseconds(50);
+
 // Condition variables compute with such limits; "for ever" would overflow them.
 Time near(Time deadline) { return std::min(deadline, Clock::now() + std::chrono::hours(1)); }
 
@@ -201,7 +204,7 @@ struct Session::Impl {
   void fire(const Watching& watching) {
     watching.state->fired = true;
     changed.notify_all();
-    if (watching.own_node) {
+    if (watching.own_node && !guarded.empty()) {
       beat_now = true;
       heart_due.notify_all();
     }
@@ -249,6 +252,12 @@ struct Session::Impl {
   }
 
   // --- the heart: sends what keeps the lease, and sees by our own clock when it is over ---
+
+  // A thread, started when something takes longer than a round trip or when there is a vigil: the quickest users of a
+  // lock never need it. Under the mutex.
+  void start_heart() {
+    if (!heart.joinable()) heart = std::jthread([this](std::stop_token stop) { beat(stop); });
+  }
 
   Time next_beat() const {
     if (state != State::connected || beating) return Time::max();
@@ -459,7 +468,9 @@ struct Session::Impl {
     while (!over()) {
       if (until.stop.stop_requested()) throw Stopped("stopped while waiting for " + what);
       if (until.expired()) throw TimedOut("gave up waiting for " + what);
-      changed.wait_until(lock, until.stop, near(until.deadline), over);
+      const Time soon = heart.joinable() ? Time::max() : Clock::now() + short_wait;
+      changed.wait_until(lock, until.stop, near(std::min(until.deadline, soon)), over);
+      if (Clock::now() >= soon) start_heart();
     }
     if (!condition()) throw SessionLost(why_lost);
   }
@@ -563,12 +574,10 @@ Session::Session(const Settings& settings, const Until& until) : impl_(std::make
     impl_->close();
     throw;
   }
-  impl_->heart = std::jthread([impl = impl_.get()](std::stop_token stop) { impl->beat(stop); });
 }
 
 Session::~Session() {
-  impl_->heart.request_stop();
-  impl_->heart.join();
+  impl_->heart = {};  // stops and joins it
   impl_->drain();
   impl_->close();
 }
@@ -712,6 +721,7 @@ void Session::guard(const std::vector<std::string>& nodes, const Until& until) {
   impl_->guarded = targets;
   const auto enough = [&] { return impl_->lease.end() - Clock::now() >= Lease::enough(impl_->timeout); };
   impl_->beat_now = !enough();
+  if (impl_->beat_now) impl_->start_heart();
   impl_->heart_due.notify_all();
   impl_->wait(lock, until, "the server to confirm the session", enough);
   impl_->leased = true;
@@ -735,6 +745,7 @@ void Session::follow(Vigil vigil) {
   impl_->vigil = std::move(vigil);
   impl_->vigil_end = {};
   impl_->vigil_told = false;
+  impl_->start_heart();
   impl_->heart_due.notify_all();
 }
 

@@ -102,37 +102,41 @@ std::vector<zk::Lock> take(zk::Session& session, const Options& options, const U
   return locks;
 }
 
-zk::Command command_inside(const zk::Frame& frame, const Options& options, const zk::Session& session,
-                           const std::vector<zk::Lock>& locks, Duration grace) {
-  zk::Command command{options.command, {}, grace};
+using Variables = std::vector<std::pair<std::string, std::string>>;
+
+Variables variables_inside(const zk::Frame& frame, const Options& options, const zk::Session& session,
+                           const std::vector<zk::Lock>& locks) {
+  const char* const mode = options.kind == zk::Kind::write  ? "exclusive"
+                           : options.kind == zk::Kind::read ? "shared"
+                                                            : "limited";
+  Variables variables{
+      {"ZK_HOSTS", frame.hosts}, {"ZK_SESSION_ID", std::to_string(session.id())}, {"ZK_LOCK_MODE", mode}};
   std::string tokens;
   for (const auto& lock : locks) {
     tokens += std::to_string(lock.token()) + " " + lock.path() + "\n";
     if (lock.path() != options.path) continue;
-    command.environment = {
-        {"ZK_LOCK_PATH", lock.path()}, {"ZK_LOCK_NODE", lock.node()}, {"ZK_LOCK_TOKEN", std::to_string(lock.token())}};
+    variables.emplace_back("ZK_LOCK_PATH", lock.path());
+    variables.emplace_back("ZK_LOCK_NODE", lock.node());
+    variables.emplace_back("ZK_LOCK_TOKEN", std::to_string(lock.token()));
   }
-  if (locks.size() > 1) command.environment.emplace_back("ZK_LOCK_TOKENS", tokens);
-  const char* const mode = options.kind == zk::Kind::write  ? "exclusive"
-                           : options.kind == zk::Kind::read ? "shared"
-                                                            : "limited";
-  command.environment.emplace_back("ZK_LOCK_MODE", mode);
-  command.environment.emplace_back("ZK_HOSTS", frame.hosts);
-  command.environment.emplace_back("ZK_SESSION_ID", std::to_string(session.id()));
-  return command;
+  if (locks.size() > 1) variables.emplace_back("ZK_LOCK_TOKENS", tokens);
+  return variables;
 }
 
 // Runs the command; it is dead before the lease is over, whatever becomes of us.
 Inside run_command(zk::Frame& frame, const Options& options, zk::Session& session, const std::vector<zk::Lock>& locks,
-                   Duration grace) {
+                   Duration grace, zk::Child& child) {
   const Duration margin = zk::Lease::margin(session.timeout());  // for the dying itself
   const auto deadline = [&](zk::Time lease_end) {
     return options.stop_when_lost ? lease_end - margin : zk::Time::max();
   };
-  zk::Child child(command_inside(frame, options, session, locks, grace));
+  const auto variables = variables_inside(frame, options, session, locks);
   Loss loss;
-  const bool started = frame.signals.hand_over([&] { child.start(deadline(session.lease_end())); },
-                                               [&](int signal) { child.signal(signal); });
+  const bool started = frame.signals.hand_over(
+      [&] {
+        child.start({variables, deadline(session.lease_end()), grace});
+      },
+      [&](int signal) { child.signal(signal); });
   if (!started) throw zk::Stopped("stopped before the command was started");
   session.follow({[&](zk::Time end) { child.extend(deadline(end)); },
                   [&](const std::string& why) {
@@ -207,6 +211,8 @@ void release(zk::Session& session, std::vector<zk::Lock>& locks) {
 // From the connection to the release, once. Throws SessionLost only before anything was done inside.
 int run_once(zk::Frame& frame, const Options& options, const Until& until) {
   const zk::Time begin = zk::Clock::now();
+  std::optional<zk::Child> child;
+  if (!options.command.empty()) child.emplace(options.command);
   zk::Session session(frame.settings, until);
   const Duration grace = grace_within(options.grace, session.timeout());
   auto locks = take(session, options, until);
@@ -216,8 +222,8 @@ int run_once(zk::Frame& frame, const Options& options, const Until& until) {
   const zk::Time entered = zk::Clock::now();
   log::step("inside " + options.path + " after " + zk::to_string(entered - begin));
 
-  const Inside inside = options.command.empty() ? hold(frame, options, session, locks)
-                                                : run_command(frame, options, session, locks, grace);
+  const Inside inside =
+      !child ? hold(frame, options, session, locks) : run_command(frame, options, session, locks, grace, *child);
   session.unguard();
   const std::string how_long = zk::to_string(zk::Clock::now() - entered);
   if (inside.lost) {
