@@ -89,11 +89,11 @@ struct Beginning {
   char* const* environment;
   bool give_the_terminal;
   pid_t deadman;
-  int failure = 0;  // errno of a command that cannot be executed
+  int failure;  // where to write the errno of a command that cannot be executed; closed when one is
 };
 
-// In a child that shares our memory until it executes the command, and nothing of ours but that.
-[[noreturn, gnu::noinline]] void become_command(Beginning& beginning) {
+// In a child that may share our memory until it executes the command.
+[[noreturn, gnu::noinline]] void become_command(const Beginning& beginning) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != beginning.deadman) _exit(127);
@@ -105,7 +105,8 @@ struct Beginning {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   close_on_exec();
   execvpe(beginning.plan.argv[0], beginning.plan.argv, beginning.environment);
-  beginning.failure = errno;
+  const int why = errno;
+  [[maybe_unused]] const ssize_t size = write(beginning.failure, &why, sizeof why);
   _exit(127);
 }
 
@@ -182,14 +183,20 @@ class Deadman {
     std::vector<char*> pointers;
     for (auto& variable : environment) pointers.push_back(variable.data());
     pointers.push_back(nullptr);
-    Beginning beginning{plan_, pointers.data(), give_the_terminal, getpid()};
+    int failure[2];
+    if (pipe2(failure, O_CLOEXEC) != 0) end_with({Report::Kind::not_executable, errno, false, 0});
+    const Beginning beginning{plan_, pointers.data(), give_the_terminal, getpid(), failure[1]};
     if (Clock::now() >= term_time()) end_with({Report::Kind::ended, 0, true, 0});  // too late to begin
     command_ = vfork();
     if (command_ == 0) become_command(beginning);
     if (command_ < 0) end_with({Report::Kind::not_executable, errno, false, 0});
-    if (beginning.failure != 0) {
+    close(failure[1]);
+    int why = 0;
+    const bool failed = read(failure[0], &why, sizeof why) == sizeof why;
+    close(failure[0]);
+    if (failed) {
       waitpid(command_, nullptr, 0);
-      end_with({Report::Kind::not_executable, beginning.failure, false, 0});
+      end_with({Report::Kind::not_executable, why, false, 0});
     }
     report({Report::Kind::started, command_, false, 0});
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
