@@ -16,6 +16,7 @@ PREFIX   ?= /usr/local
 RUNS     ?= 20
 BUILD    := build$(if $(SAN),-$(SAN))
 OUT      := $(CURDIR)/$(BUILD)
+MAKEFLAGS += -j$(shell nproc)
 
 override CPPFLAGS += -Ilib -MMD -MP -DZKUTILS_VERSION='"$(VERSION)"'
 override CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Werror -pthread $(SAN:%=-fsanitize=%)
@@ -82,6 +83,11 @@ install: all $(MANUALS)
 	for tool in $(TOOLS); do \
 	  install -D -m 644 scripts/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$tool || exit; done
 
+# One after the other: apt is not for two at once.
+dependencies-server: | dependencies-build
+dependencies-demo: | dependencies-server
+dependencies-test: | dependencies-demo
+dependencies-bench: | dependencies-test
 dependencies-%:
 	@scripts/install-deps $*
 

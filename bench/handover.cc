@@ -1,5 +1,6 @@
 // Takes and releases a lock in a loop, as the recipe is meant to be used: with the lease that makes it safe.
-//   handover PATH SECONDS   connects, prints "ready", waits for a line, loops, prints the number of acquisitions
+//   handover PATH SECONDS   connects, prints "ready"; for each line of input loops and prints the number of
+//   acquisitions
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -18,16 +19,17 @@ int main(int argc, char** argv) {
   const zk::LockRequest request{argv[1], zk::Kind::write, 1, "bench", false};
 
   std::cout << "ready" << std::endl;
-  std::string line;
-  std::getline(std::cin, line);
-  const zk::Time end = zk::Clock::now() + zk::parse_duration("SECONDS", argv[2]);
-  long acquired = 0;
-  while (zk::Clock::now() < end) {
-    auto lock = zk::Lock::acquire(session, request, {});
-    session.guard({lock->node()}, {});
-    ++acquired;
-    session.unguard();
-    lock->release({});
+  for (std::string line; std::getline(std::cin, line);) {
+    const zk::Time end = zk::Clock::now() + zk::parse_duration("SECONDS", argv[2]);
+    long acquired = 0;
+    for (bool in_time = true; in_time;) {
+      auto lock = zk::Lock::acquire(session, request, {});
+      session.guard({lock->node()}, {});
+      in_time = zk::Clock::now() < end;
+      acquired += in_time ? 1 : 0;
+      session.unguard();
+      lock->release({});
+    }
+    std::cout << acquired << std::endl;
   }
-  std::cout << acquired << std::endl;
 }

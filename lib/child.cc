@@ -1,6 +1,7 @@
 #include "child.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,12 +20,14 @@ namespace zk {
 
 namespace {
 
-// The controlling terminal if the command should have it: our group is in its foreground, and input comes from it. Not
-// in a pipeline, whose other members need it (`zk-lock ... | less`).
-int terminal_to_give() {
+// How often to look whether the terminal is ours again, while a suspended command waits for it: nothing tells us.
+constexpr int terminal_again_milliseconds = 200;
+
+// Whether the command should have the terminal from its start. Not in a pipeline, whose other members need it (`zk-lock
+// ... | less`); and not if its input is something else, which may come from one of them.
+bool reads_terminal() {
   struct stat out {};
-  if (isatty(STDIN_FILENO) != 1 || (fstat(STDOUT_FILENO, &out) == 0 && S_ISFIFO(out.st_mode))) return -1;
-  return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+  return isatty(STDIN_FILENO) == 1 && (fstat(STDOUT_FILENO, &out) != 0 || !S_ISFIFO(out.st_mode));
 }
 
 bool in_foreground(int terminal) { return terminal >= 0 && tcgetpgrp(terminal) == getpgrp(); }
@@ -52,7 +55,7 @@ Child::Child(std::vector<std::string> argv) : argv_(std::move(argv)) {
   int link[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) != 0)
     throw Refused(std::string("cannot start a command: ") + std::strerror(errno));
-  terminal_ = terminal_to_give();
+  terminal_ = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   // Should the deadman be killed, its children become ours, and we end them.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   deadman_ = fork();
@@ -69,7 +72,7 @@ Child::Child(std::vector<std::string> argv) : argv_(std::move(argv)) {
 
 void Child::start(const Start& how) {
   const Order order{Order::Kind::start, how.deadline.time_since_epoch().count(), how.grace.count(),
-                    in_foreground(terminal_)};
+                    reads_terminal() && in_foreground(terminal_)};
   std::string message(reinterpret_cast<const char*>(&order), sizeof order);
   for (const auto& [name, value] : how.environment) message.append(name).append("=").append(value).push_back('\0');
   if (send(link_, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EMSGSIZE)
@@ -88,24 +91,30 @@ Child::~Child() {
 
 void Child::extend(Time deadline) { send_order(link_, Order::Kind::deadline, deadline.time_since_epoch().count()); }
 
-void Child::signal(int number) {
-  if (number == SIGCONT) give_terminal();
-  send_order(link_, Order::Kind::signal, number);
-}
+void Child::signal(int number) { send_order(link_, Order::Kind::signal, number); }
 
 void Child::stop() {
   send_order(link_, Order::Kind::stop, 0);
   resume(deadman_handle_);
 }
 
-void Child::give_terminal() {
-  if (group_ > 0 && in_foreground(terminal_)) tcsetpgrp(terminal_, group_);
+bool Child::give_terminal() {
+  if (!in_foreground(terminal_)) return false;
+  tcsetpgrp(terminal_, group_);
+  signal(SIGCONT);
+  return true;
 }
 
 Ended Child::wait(const std::function<void(int)>& suspended) {
   Ended ended;
   bool known = false;
+  bool wants_terminal = false;
   while (!known) {
+    pollfd news{link_, POLLIN, 0};
+    if (wants_terminal && poll(&news, 1, terminal_again_milliseconds) == 0) {
+      wants_terminal = !give_terminal();
+      continue;
+    }
     Report report{};
     const ssize_t size = recv(link_, &report, sizeof report, 0);
     // A reset says that the deadman ended without reading an order of ours; its last report comes next.
@@ -115,9 +124,13 @@ Ended Child::wait(const std::function<void(int)>& suspended) {
       case Report::Kind::started:
         group_ = static_cast<pid_t>(report.value);
         break;
-      case Report::Kind::stopped:
-        suspended(static_cast<int>(report.value));
+      case Report::Kind::stopped: {
+        const int signal = static_cast<int>(report.value);
+        const bool for_terminal = signal == SIGTTIN || signal == SIGTTOU;
+        wants_terminal = for_terminal && !give_terminal();
+        if (wants_terminal || !for_terminal) suspended(signal);
         break;
+      }
       case Report::Kind::not_executable:
         ended.status = report.value == ENOENT ? 127 : 126;
         ended.error = std::strerror(static_cast<int>(report.value));

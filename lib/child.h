@@ -2,7 +2,6 @@
 #pragma once
 #include <sys/types.h>
 
-#include <atomic>
 #include <functional>
 #include <string>
 #include <utility>
@@ -28,8 +27,9 @@ struct Ended {
 };
 
 /// A command under a deadman (deadman.h), in a process group of its own, with descriptors 0, 1, 2 only, no signal
-/// blocked and all at their default. If our process group has the terminal, and we read from it, the command's group
-/// gets it and we take it back at the end.
+/// blocked and all at their default. If our process group has the terminal, the command's gets it: at once if we read
+/// from the terminal and are not in a pipeline whose other members need it, else when it asks for it. We take it back at
+/// the end.
 class Child {
  public:
   /// Makes the deadman, which waits; the command is executed as it is, without a shell. To be made before there are
@@ -48,22 +48,23 @@ class Child {
 
   /// These three may be called from any thread after start, and do not block.
   void extend(Time deadline);
-  void signal(int number);  // CONT also hands over the terminal, should we have it now
+  void signal(int number);
   void stop();              // TERM, and KILL after the grace period
 
   /// Blocks until the command has ended (and whoever must end with it). `suspended` is told of signals that suspended
-  /// it; a TSTP is answered with CONT, because others wait for what the command holds.
+  /// it; a TSTP is answered with CONT, because others wait for what the command holds, and one that wants the terminal
+  /// goes on when we have it to give.
   Ended wait(const std::function<void(int)>& suspended);
 
  private:
-  void give_terminal();
+  bool give_terminal();
 
   std::vector<std::string> argv_;
   int link_ = -1;
   int terminal_ = -1;
   pid_t deadman_ = -1;
   int deadman_handle_ = -1;        // a pidfd: signals through it never reach a stranger
-  std::atomic<pid_t> group_ = -1;  // the command's, from the deadman's first report
+  pid_t group_ = -1;         // the command's, from the deadman's first report
 };
 
 }  // namespace zk

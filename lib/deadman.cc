@@ -237,7 +237,9 @@ class Deadman {
   void pass_on(int signal) {
     if (command_ended_) return;
     kill(-command_, signal);
-    if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT) asked_to_end_ = true;
+    if (signal != SIGTERM && signal != SIGINT && signal != SIGHUP && signal != SIGQUIT) return;
+    asked_to_end_ = true;
+    kill(-command_, SIGCONT);  // should it be suspended
   }
 
   void stop_all(Time kill_time) {
@@ -295,12 +297,13 @@ class Deadman {
     timerfd_settime(timer_, TFD_TIMER_ABSTIME, &at, nullptr);
   }
 
-  // The command is over; what it left in the background lives on, unless all was meant to end.
+  // The command is over. What it left in the background lives on if it ended by itself; if a signal ended it, or we
+  // were asked to, all was meant to end.
   void finish_if_all_is_done() {
     // Orphans become our children, so without children nobody is left: no need to look through all processes.
     const bool childless = waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD;
     const auto left = childless ? 0 : static_cast<int>(descendants(getpid()).size());
-    if (left > 0 && asked_to_end_) stop_all(Clock::now() + grace_);
+    if (left > 0 && (asked_to_end_ || WIFSIGNALED(status_))) stop_all(Clock::now() + grace_);
     if (left > 0 && stopping_) return;
     end_with({Report::Kind::ended, status_, cut_short_, left});
   }

@@ -6,6 +6,10 @@ namespace zk {
 
 Duration Lease::margin(Duration timeout) { return std::max<Duration>(std::chrono::milliseconds(50), timeout / 50); }
 
+Duration Lease::longest_grace(Duration timeout) {
+  return std::max(Duration::zero(), enough(timeout) - margin(timeout) - beat(timeout) * 3 / 2);
+}
+
 void Lease::extend(Time heard) { end_ = std::max(end_, heard + timeout_ - margin(timeout_)); }
 
 void Lease::opened(Time asked) {

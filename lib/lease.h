@@ -56,13 +56,15 @@ class Lease {
   static Duration beat(Duration timeout) { return timeout * 2 / 15; }
 
   /// How often somebody who may become a holder sends anything at all, so that one commit is enough to open the lease.
-  static Duration idle_beat(Duration timeout) { return timeout / 5; }
+  static Duration idle_beat(Duration timeout) { return timeout / 6; }
 
-  /// What is left of a lease that was opened by one commit after idle beats, at worst; less is not worth starting on.
-  static Duration enough(Duration timeout) { return timeout / 2; }
+  /// What one commit after idle beats leaves at least (T less T/4 and T/6, and something for lateness); less is not
+  /// worth starting on.
+  static Duration enough(Duration timeout) { return timeout * 11 / 20 - margin(timeout); }
 
-  /// How long the stopping of a command may take at most, for it to start no earlier than the lease runs short.
-  static Duration longest_grace(Duration timeout) { return timeout / 3; }
+  /// How long the stopping of a command may take, for it not to begin, after a start on just enough, before one and a
+  /// half beats: the next extends the lease. The margin is for the dying itself.
+  static Duration longest_grace(Duration timeout);
 
   static Duration margin(Duration timeout);
 

@@ -217,7 +217,13 @@ std::optional<Lock> Lock::acquire(Session& session, const LockRequest& request, 
 }
 
 void Lock::release(const Until& until) {
-  session_->insist(until, [&] { return session_->remove(node()); });
+  int asked = 0;
+  const bool removed = session_->insist(until, [&] {
+    ++asked;
+    return session_->remove(node());
+  });
+  // Asked twice, it may have been the first time, whose answer was lost, that removed it.
+  if (!removed && asked == 1) throw SessionLost("its node was deleted by someone else");
 }
 
 std::string Lock::node() const { return join(path_, name_); }

@@ -14,6 +14,8 @@
 #include <memory>
 #include <mutex>
 
+#include "text.h"
+
 namespace zk::log {
 
 namespace {
@@ -43,7 +45,9 @@ class Stderr : public spdlog::sinks::base_sink<std::mutex> {
                                                                : "\033[36m";
     std::string line;
     line.append(color).append(message.logger_name.data(), message.logger_name.size()).append(":");
-    line.append(colored_ ? "\033[0m " : " ").append(message.payload.data(), message.payload.size()).append("\n");
+    // Whatever came into the message from an argument, a node or a server: it reaches the terminal as text.
+    line.append(colored_ ? "\033[0m " : " ");
+    line.append(printable({message.payload.data(), message.payload.size()})).append("\n");
     const int fd = own_ >= 0 ? own_ : STDERR_FILENO;
     pollfd room{fd, POLLOUT, 0};
     if (poll(&room, 1, patience_milliseconds) != 1) return;

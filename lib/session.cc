@@ -121,18 +121,21 @@ struct Session::Impl {
   std::condition_variable_any heart_due;  // something that the heart should look at
   State state = State::connecting;
   std::string why_lost;
+  bool refused = false;  // lost because of our credentials: another session would fare no better
   Time suspended_since{};
   std::int64_t id = 0;
   Duration timeout{};
   Lease lease{Duration::zero()};
   Time asked{};     // not later than the connection request of the present attempt
-  Time resolved{};  // the newest request that was answered, or given up by the client library
+  Time resolved{};  // when the newest request was sent that was answered or lost with its connection: not later than
+                    // the next connection was asked for
   Time last_sent{};
   Time last_commit{};
   bool outage_told = false;
   bool beating = false;  // a heartbeat is on its way
   bool beat_now = false;
   std::vector<std::string> guarded;
+  Time watch_due = Time::max();  // when to watch what is guarded; those who hold for a moment spare us that
   bool leased = false;  // guarded, and the lease was long enough to start on: from then on its end is the session's
   Vigil vigil;
   Time vigil_end{};         // what the vigil knows
@@ -178,7 +181,8 @@ struct Session::Impl {
     if (found == calls.end()) return;
     const auto call = std::move(found->second);
     calls.erase(found);
-    resolved = std::max(resolved, call->sent);
+    if (from_server(raw.rc) || raw.rc == ZCONNECTIONLOSS || raw.rc == ZOPERATIONTIMEOUT)
+      resolved = std::max(resolved, call->sent);
     if (from_server(raw.rc) && state == State::connected) {
       lease.answered(call->sent);
       if (raw.rc == ZOK && call->commits) {
@@ -233,6 +237,7 @@ struct Session::Impl {
       lose("the session has expired");
       return;
     } else if (now == ZOO_AUTH_FAILED_STATE) {
+      refused = true;
       lose("authentication failed: the server does not accept the credentials of --auth-file");
       return;
     } else if (state == State::connected) {
@@ -253,8 +258,8 @@ struct Session::Impl {
 
   // --- the heart: sends what keeps the lease, and sees by our own clock when it is over ---
 
-  // A thread, started when something takes longer than a round trip or when there is a vigil: the quickest users of a
-  // lock never need it. Under the mutex.
+  // A thread, started when something takes longer than a round trip or is guarded: who only asks something does not
+  // need it. Under the mutex.
   void start_heart() {
     if (!heart.joinable()) heart = std::jthread([this](std::stop_token stop) { beat(stop); });
   }
@@ -290,6 +295,14 @@ struct Session::Impl {
         lock.lock();
         continue;
       }
+      if (Clock::now() >= watch_due) {
+        watch_due = Time::max();
+        const auto nodes = guarded;
+        lock.unlock();
+        for (const auto& node : nodes) read_node(node, node, new_watching(true));
+        lock.lock();
+        continue;
+      }
       if (Clock::now() >= next_beat()) {
         beating = true;
         beat_now = false;
@@ -304,7 +317,7 @@ struct Session::Impl {
     }
   }
 
-  Time next_due() const { return std::min({next_beat(), time_of_loss(), time_to_tell()}); }
+  Time next_due() const { return std::min({next_beat(), time_of_loss(), time_to_tell(), watch_due}); }
 
   bool vigil_waits() const {
     if (!vigil.lost || vigil_told) return false;
@@ -436,13 +449,18 @@ struct Session::Impl {
   }
 
   std::shared_ptr<AnswerWith<std::optional<Node>>> get(const std::string& path, Watching* watching) {
+    return read_node(full(path), path, watching);
+  }
+
+  std::shared_ptr<AnswerWith<std::optional<Node>>> read_node(const std::string& target, const std::string& shown,
+                                                             Watching* watching) {
     return ask<std::optional<Node>>(
-        "read", path, false, {ZNONODE},
+        "read", shown, false, {ZNONODE},
         [this, watching](const Raw& raw) {
           if (raw.rc != ZOK) not_armed(watching);
           return node_of(raw);
         },
-        [this, watching, target = full(path)](Call* call) {
+        [this, watching, &target](Call* call) {
           return zoo_awget(handle, target.c_str(), watching == nullptr ? nullptr : on_watch, watching, on_data, call);
         });
   }
@@ -462,6 +480,11 @@ struct Session::Impl {
 
   // --- waiting ---
 
+  [[noreturn]] void throw_lost() const {
+    if (refused) throw Refused(why_lost);
+    throw SessionLost(why_lost.empty() ? "the session is over" : why_lost);
+  }
+
   template <class Condition>
   void wait(std::unique_lock<std::mutex>& lock, const Until& until, const std::string& what, Condition condition) {
     const auto over = [&] { return condition() || state == State::lost; };
@@ -472,7 +495,7 @@ struct Session::Impl {
       changed.wait_until(lock, until.stop, near(std::min(until.deadline, soon)), over);
       if (Clock::now() >= soon) start_heart();
     }
-    if (!condition()) throw SessionLost(why_lost);
+    if (!condition()) throw_lost();
   }
 
   // --- life ---
@@ -493,16 +516,17 @@ struct Session::Impl {
     }
   }
 
-  // One attempt gets a fifth of the session timeout, and twice as much in every further round: long enough for a server
-  // that answers; short enough that the others get their turn, and that the lease, counted from the start of the
-  // attempt, is nearly a whole one.
+  // One attempt gets a fifth of the session timeout, and twice as much in every further round; but never more than its
+  // share of the time there is. Long enough for a server that answers; short enough that the others get their turn, and
+  // that the lease, counted from the start of the attempt, is nearly a whole one.
   bool connected_by(std::size_t attempt, const Until& until) {
     const auto round = std::min<std::size_t>(attempt / addresses.size(), 10);
-    const Duration share = settings.session_timeout / 5 * (1 << round);
+    const Duration share = std::min<Duration>(settings.session_timeout / 5 * (1 << round),
+                                              settings.connect_timeout / static_cast<int>(addresses.size()));
     open(address_list(addresses, attempt));
     std::unique_lock lock(mutex);
     changed.wait_until(lock, until.stop, until.within(share).deadline, [&] { return state != State::connecting; });
-    if (state == State::lost) throw SessionLost(why_lost);
+    if (state == State::lost) throw_lost();
     if (state != State::connecting) return true;
     lock.unlock();
     close();
@@ -713,15 +737,13 @@ void Session::wait_connected(const Until& until) {
 
 void Session::guard(const std::vector<std::string>& nodes, const Until& until) {
   std::vector<std::string> targets;
-  for (const auto& node : nodes) {
-    targets.push_back(impl_->full(node));
-    impl_->get(node, impl_->new_watching(true));  // tells at once of what a heartbeat would tell later
-  }
+  for (const auto& node : nodes) targets.push_back(impl_->full(node));
   std::unique_lock lock(impl_->mutex);
   impl_->guarded = targets;
+  impl_->watch_due = Clock::now() + short_wait;
   const auto enough = [&] { return impl_->lease.end() - Clock::now() >= Lease::enough(impl_->timeout); };
   impl_->beat_now = !enough();
-  if (impl_->beat_now) impl_->start_heart();
+  impl_->start_heart();
   impl_->heart_due.notify_all();
   impl_->wait(lock, until, "the server to confirm the session", enough);
   impl_->leased = true;
@@ -745,13 +767,13 @@ void Session::follow(Vigil vigil) {
   impl_->vigil = std::move(vigil);
   impl_->vigil_end = {};
   impl_->vigil_told = false;
-  impl_->start_heart();
   impl_->heart_due.notify_all();
 }
 
 void Session::unguard() {
   std::unique_lock lock(impl_->mutex);
   impl_->guarded.clear();
+  impl_->watch_due = Time::max();
   impl_->leased = false;
   impl_->vigil = {};
   impl_->changed.wait(lock, [&] { return !impl_->in_vigil; });
@@ -792,7 +814,7 @@ void Session::settle(const Answer& answer, const Until& until) {
     case Code::invalid_state:
     case Code::closing:
     case Code::auth_failed:
-      throw SessionLost(impl_->why_lost.empty() ? describe(answer.code) : impl_->why_lost);
+      impl_->throw_lost();
     default:
       throw Error(answer.code, answer.operation, answer.path);
   }

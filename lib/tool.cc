@@ -179,19 +179,30 @@ void Tool::add_common_options() {
   environment("ZK_HOSTS, ZK_SESSION_TIMEOUT, ZK_AUTH_FILE", "stand for --hosts, --session-timeout and --auth-file");
 }
 
-// Whether the word before it belongs to the option: `--wait`, or `-w` at the end of a bundle like `-nw`.
-bool Tool::takes_value(const std::string& word) const {
-  const bool is_long = word.starts_with("--");
-  if (is_long && word.find('=') != std::string::npos) return false;
-  for (std::size_t i = 1; i < word.size(); ++i) {
-    const std::string wanted = is_long ? word : std::string("-") + word[i];
-    for (const auto& known : options_) {
-      std::istringstream names(known.names);
-      for (std::string name; std::getline(names >> std::ws, name, ',');)
-        if (name == wanted && !known.placeholder.empty()) return is_long || i + 1 == word.size();
-    }
-    if (is_long) return false;
+const Tool::Option* Tool::find(const std::string& name) const {
+  for (const auto& option : options_) {
+    std::istringstream names(option.names);
+    for (std::string known; std::getline(names >> std::ws, known, ',');)
+      if (known == name) return &option;
   }
+  return nullptr;
+}
+
+// Whether the next word belongs to this one: after `--wait`, or after `-w`, also at the end of a bundle like `-nw`.
+bool Tool::wants_value(const std::string& word) const {
+  const auto takes_value = [&](const std::string& name) {
+    const Option* const option = find(name);
+    return option != nullptr && !option->placeholder.empty();
+  };
+  if (word.starts_with("--")) {
+    const auto equals = word.find('=');
+    if (equals == std::string::npos) return takes_value(word);
+    const Option* const option = find(word.substr(0, equals));
+    if (option != nullptr && option->placeholder.empty()) throw Refused(word.substr(0, equals) + " takes no value");
+    return false;
+  }
+  for (std::size_t i = 1; i < word.size(); ++i)
+    if (takes_value(std::string("-") + word[i])) return i + 1 == word.size();
   return false;
 }
 
@@ -205,7 +216,7 @@ Tool::Words Tool::split(int argc, char** argv) const {
       options_over = true;
     } else if (!options_over && word.size() > 1 && word[0] == '-') {
       words.options.push_back(word);
-      if (takes_value(word) && i + 1 < argc) words.options.emplace_back(argv[++i]);
+      if (wants_value(word) && i + 1 < argc) words.options.emplace_back(argv[++i]);
     } else if (words.arguments.size() < arguments_.size()) {
       words.arguments.push_back(word);
     } else {
@@ -223,9 +234,11 @@ void Tool::parse(int argc, char** argv) {
   for (const auto& known : options_) {
     const auto names = in_cli11_form(known.names);
     if (known.placeholder.empty())
-      app.add_flag_function(names, [&known](std::int64_t count) {
-        for (; count > 0; --count) known.set("");
-      });
+      app.add_flag_function(names,
+                            [&known](std::int64_t count) {
+                              for (; count > 0; --count) known.set("");
+                            })
+          ->disable_flag_override();
     else
       app.add_option_function<std::vector<std::string>>(names,
                                                         [&known](const std::vector<std::string>& values) {

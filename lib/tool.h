@@ -86,7 +86,8 @@ class Tool {
 
   void add(std::string names, std::string placeholder, std::string help, std::function<void(const std::string&)> set);
   void add_common_options();
-  bool takes_value(const std::string& option) const;
+  const Option* find(const std::string& name) const;
+  bool wants_value(const std::string& word) const;
   Words split(int argc, char** argv) const;
   void parse(int argc, char** argv);
   Settings settings() const;

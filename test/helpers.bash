@@ -104,6 +104,7 @@ start() {
   local name=$1
   shift
   if running "$name"; then fail "$name is running already"; fi
+  : >"$(out "$name")" >"$(err "$name")" # now: nobody is to read what an earlier one of that name said
   launch "$@" </dev/null >"$(out "$name")" 2>"$(err "$name")" &
   pids[$name]=$!
   unset "statuses[$name]"

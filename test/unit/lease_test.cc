@@ -92,8 +92,17 @@ TEST_CASE("after idle beats one commit opens a lease that is worth starting on")
     lease.opened(start);
     for (auto t = Lease::idle_beat(T); t <= wait; t += Lease::idle_beat(T)) lease.answered(start + t);
     lease.committed(start + wait);
-    CHECK(lease.end() - (start + wait) >= Lease::enough(T));
-    // and what a stop may take still fits before the next beats are due
-    CHECK(lease.end() - (start + wait) - Lease::margin(T) - Lease::longest_grace(T) > Lease::beat(T));
+    const auto left = lease.end() - (start + wait);
+    CHECK(left >= Lease::enough(T));
+    // and the longest grace does not begin before the next beat is answered
+    CHECK(left - margin - Lease::longest_grace(T) > Lease::beat(T));
+  }
+}
+
+TEST_CASE("the grace fits the session, also a short one") {
+  CHECK(Lease::longest_grace(10s) >= 3s);
+  for (const auto timeout : {100ms, 500ms, 1000ms, 2000ms, 10000ms, 60000ms}) {
+    CHECK(Lease::longest_grace(timeout) >= 0s);
+    CHECK(Lease::longest_grace(timeout) <= timeout / 2);
   }
 }

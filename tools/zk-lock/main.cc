@@ -31,8 +31,9 @@ int main(int argc, char** argv) {
               "the status when the lock was not got (default: 124)");
   tool.option("-c, --command", "STRING", shell, "run STRING by /bin/sh");
   tool.option("--label", "TEXT", options.label, "what others see about us (default: the command's name)");
-  tool.option("--grace", "DURATION", options.grace,
-              "when the lock is lost, from TERM to KILL (default: 3s, or 0.3 of the session timeout if that is less)");
+  tool.option(
+      "--grace", "DURATION", options.grace,
+      "when the lock is lost, from TERM to KILL (default: 3s, less if the session timeout is shorter than 10s)");
   tool.choice("--on-lost", {"stop", "continue"}, on_lost, "what to do with the command then (default: stop)");
   tool.flag("--list", list, "show who holds the lock and who waits, in order");
   tool.flag("--json", json, "with --list: one JSON object a line");
@@ -41,6 +42,7 @@ int main(int argc, char** argv) {
   tool.environment("ZK_LOCK_PATH, ZK_LOCK_NODE", "for the command: the lock, and our node in it");
   tool.environment("ZK_LOCK_TOKEN", "for the command: a number that rises from holder to holder (a fencing token)");
   tool.environment("ZK_LOCK_TOKENS", "for the command, with --also: a line TOKEN PATH for each lock");
+  tool.environment("ZK_LOCK_NODES", "for the command: a line for each node held, by us and by the zk-locks above us");
   tool.environment("ZK_LOCK_MODE", "for the command: exclusive, shared or limited");
   tool.environment("ZK_HOSTS, ZK_SESSION_ID", "for the command: the connection and the session that holds the lock");
   tool.example("zk-lock --wait 10m /cron/backup -- backup.sh",
@@ -49,6 +51,7 @@ int main(int argc, char** argv) {
                "one host does it; the others are content.");
 
   return tool.run(argc, argv, [&](zk::Frame& frame) {
+    if (list && !options.command.empty()) throw zk::Refused("--list excludes a COMMAND");
     if (list) return list_lock(frame, options.path, json);
     if (shared && (exclusive || limit)) throw zk::Refused("--shared excludes --exclusive and --limit");
     if (exclusive && limit) throw zk::Refused("--exclusive excludes --limit");

@@ -9,8 +9,10 @@
 #include <cstring>
 #include <iostream>
 #include <mutex>
+#include <sstream>
 
 #include "child.h"
+#include "contender.h"
 #include "error.h"
 #include "identity.h"
 #include "lease.h"
@@ -30,6 +32,7 @@ namespace log = zk::log;
 struct Inside {
   int status = zk::status_done;
   std::optional<std::string> lost;  // why the lock was lost, if it was
+  bool stopped = false;             // the command was, for that reason
 };
 
 // Written by the session's thread, read by ours.
@@ -52,11 +55,14 @@ class Loss {
 // --grace, checked against the session that we got.
 Duration grace_within(const std::optional<Duration>& wanted, Duration timeout) {
   const Duration most = zk::Lease::longest_grace(timeout);
-  if (!wanted) return std::min<Duration>(std::chrono::seconds(3), timeout * 3 / 10);
+  if (!wanted) return std::min<Duration>(std::chrono::seconds(3), most);
   if (*wanted <= most) return *wanted;
+  Duration enough = std::chrono::ceil<std::chrono::seconds>(*wanted * 3);
+  while (zk::Lease::longest_grace(enough) < *wanted) enough += std::chrono::seconds(1) + enough / 20;
+  enough = std::chrono::ceil<std::chrono::seconds>(enough);
   throw zk::Refused("--grace " + zk::to_string(*wanted) + " does not fit a session timeout of " +
                     zk::to_string(timeout) + ": at most " + zk::to_string(most) + ", or say --session-timeout " +
-                    zk::to_string(std::chrono::ceil<std::chrono::seconds>(*wanted * 3)));
+                    zk::to_string(enough));
 }
 
 std::string default_label(const std::vector<std::string>& command) {
@@ -75,21 +81,40 @@ std::vector<std::string> paths_in_order(const Options& options) {
   return paths;
 }
 
-// A command under a lock that asks for the same lock would wait for itself.
-void refuse_own_ancestor(zk::Session& session, const Options& options, const std::string& path, const Until& until) {
-  const char* const node = std::getenv("ZK_LOCK_NODE");
-  if (node == nullptr || zk::parent_of(node) != path || options.kind != zk::Kind::write) return;
-  zk::check_path(node);
-  if (session.insist(until, [&] { return session.get(node); }))
-    throw zk::Refused(path + " is held by the zk-lock that this one runs under; it would wait for itself");
+// The nodes of the zk-locks that we run under, a line each.
+std::vector<std::string> nodes_above() {
+  std::vector<std::string> nodes;
+  const char* const lines = std::getenv("ZK_LOCK_NODES");
+  std::istringstream text(lines == nullptr ? "" : lines);
+  for (std::string node; std::getline(text, node);) nodes.push_back(node);
+  return nodes;
 }
 
-std::vector<zk::Lock> take(zk::Session& session, const Options& options, const Until& until) {
+// A command under a lock that asks for the same lock would wait for itself.
+void refuse_waiting_for_ourselves(zk::Session& session, const Options& options, const std::string& path,
+                                  const Until& until) {
+  for (const auto& node : nodes_above()) {
+    const auto above = zk::parse_contender(zk::name_of(node));
+    if (!above || zk::parent_of(node) != path) continue;
+    const bool together = above->kind == options.kind && (options.kind == zk::Kind::read || options.limit > 1);
+    if (!together && session.insist(until, [&] { return session.get(node); }))
+      throw zk::Refused(path + " is held by a zk-lock that this one runs under: it would wait for itself");
+  }
+}
+
+// With credentials of our own, a folder that everybody may change protects nothing.
+void warn_if_open(zk::Session& session, const std::string& path, const Until& until) {
+  if (session.insist(until, [&] { return session.open_to_all(path); }))
+    log::warning(path + " was made for everybody: whoever likes can delete the nodes in it, and with them the lock");
+}
+
+std::vector<zk::Lock> take(zk::Session& session, const Options& options, const std::vector<std::string>& paths,
+                           bool creator_only, const Until& until) {
   zk::LockRequest request{{}, options.kind, options.limit, {}, options.only_if_free};
   request.about = zk::Identity::mine(options.label.empty() ? default_label(options.command) : options.label).json();
   std::vector<zk::Lock> locks;
-  for (const auto& path : paths_in_order(options)) {
-    refuse_own_ancestor(session, options, path, until);
+  for (const auto& path : paths) {
+    refuse_waiting_for_ourselves(session, options, path, until);
     request.path = path;
     auto lock = zk::Lock::acquire(session, request, until, [&](std::size_t position, const std::string& about) {
       const auto ahead = zk::Identity::parse(about);
@@ -98,7 +123,12 @@ std::vector<zk::Lock> take(zk::Session& session, const Options& options, const U
     });
     if (!lock) throw zk::TimedOut(path + " is not free");
     locks.push_back(std::move(*lock));
+    if (creator_only) warn_if_open(session, path, until);
   }
+  // While we waited for a later one, an earlier one may have been taken from us.
+  for (std::size_t i = 0; i + 1 < locks.size(); ++i)
+    if (!session.insist(until, [&] { return session.get(locks[i].node()); }))
+      throw zk::SessionLost("the node of " + locks[i].path() + " was deleted by someone else");
   return locks;
 }
 
@@ -111,14 +141,17 @@ Variables variables_inside(const zk::Frame& frame, const Options& options, const
                                                             : "limited";
   Variables variables{
       {"ZK_HOSTS", frame.hosts}, {"ZK_SESSION_ID", std::to_string(session.id())}, {"ZK_LOCK_MODE", mode}};
-  std::string tokens;
+  std::string tokens, nodes;
+  for (const auto& node : nodes_above()) nodes += node + "\n";
   for (const auto& lock : locks) {
+    nodes += lock.node() + "\n";
     tokens += std::to_string(lock.token()) + " " + lock.path() + "\n";
     if (lock.path() != options.path) continue;
     variables.emplace_back("ZK_LOCK_PATH", lock.path());
     variables.emplace_back("ZK_LOCK_NODE", lock.node());
     variables.emplace_back("ZK_LOCK_TOKEN", std::to_string(lock.token()));
   }
+  variables.emplace_back("ZK_LOCK_NODES", nodes);
   if (locks.size() > 1) variables.emplace_back("ZK_LOCK_TOKENS", tokens);
   return variables;
 }
@@ -158,7 +191,7 @@ Inside run_command(zk::Frame& frame, const Options& options, zk::Session& sessio
   if (ended.left > 0)
     log::step(std::to_string(ended.left) +
               " processes that the command left in the background go on, without the lock");
-  return {ended.status, lost};
+  return {ended.status, lost, ended.cut_short};
 }
 
 // Holds until end of input or a signal.
@@ -195,57 +228,61 @@ Inside hold(zk::Frame& frame, const Options& options, zk::Session& session, cons
   frame.signals.take_back();
   session.unguard();
   close(wake);
-  return {signal == 0 ? zk::status_done : zk::status_signal + signal, loss.why()};
+  return {signal == 0 ? zk::status_done : zk::status_signal + signal, loss.why(), false};
 }
 
-void release(zk::Session& session, std::vector<zk::Lock>& locks) {
+// Answers why a lock had been lost before, if one had.
+std::optional<std::string> release(zk::Session& session, std::vector<zk::Lock>& locks) {
   const Until until = Until{}.within(session.timeout());
   try {
     for (auto lock = locks.rbegin(); lock != locks.rend(); ++lock) lock->release(until);
+  } catch (const zk::SessionLost& lost) {
+    return lost.what();
   } catch (const std::runtime_error& error) {
     log::warning("the release is not confirmed (" + std::string(error.what()) + "); the lock is free within " +
                  zk::to_string(session.timeout()) + " at the latest");
   }
+  return std::nullopt;
 }
 
 // From the connection to the release, once. Throws SessionLost only before anything was done inside.
-int run_once(zk::Frame& frame, const Options& options, const Until& until) {
+int run_once(zk::Frame& frame, const Options& options, const std::vector<std::string>& paths, const Until& until) {
   const zk::Time begin = zk::Clock::now();
   std::optional<zk::Child> child;
   if (!options.command.empty()) child.emplace(options.command);
   zk::Session session(frame.settings, until);
   const Duration grace = grace_within(options.grace, session.timeout());
-  auto locks = take(session, options, until);
+  auto locks = take(session, options, paths, frame.settings.creator_only, until);
   std::vector<std::string> nodes;
   for (const auto& lock : locks) nodes.push_back(lock.node());
   session.guard(nodes, until);
   const zk::Time entered = zk::Clock::now();
   log::step("inside " + options.path + " after " + zk::to_string(entered - begin));
 
-  const Inside inside =
-      !child ? hold(frame, options, session, locks) : run_command(frame, options, session, locks, grace, *child);
+  Inside inside =
+      child ? run_command(frame, options, session, locks, grace, *child) : hold(frame, options, session, locks);
   session.unguard();
   const std::string how_long = zk::to_string(zk::Clock::now() - entered);
-  if (inside.lost) {
-    log::error("lost " + options.path + " after " + how_long + ": " + *inside.lost +
-               (options.command.empty() ? ""
-                : options.stop_when_lost
-                    ? "; the command was stopped"
-                    : "; the command went on and ended with status " + std::to_string(inside.status)));
-    return zk::status_lost;
+  if (!inside.lost) inside.lost = release(session, locks);
+  if (!inside.lost) {
+    log::step("left " + options.path + " after " + how_long);
+    return inside.status;
   }
-  release(session, locks);
-  log::step("left " + options.path + " after " + how_long);
-  return inside.status;
+  log::error("lost " + options.path + " after " + how_long + ": " + *inside.lost +
+             (inside.stopped ? "; the command was stopped"
+              : child        ? "; the command went on and ended with status " + std::to_string(inside.status)
+                             : ""));
+  return zk::status_lost;
 }
 
 }  // namespace
 
 int run_locked(zk::Frame& frame, const Options& options) {
   const Until until = options.wait ? frame.until.within(*options.wait) : frame.until;
+  const auto paths = paths_in_order(options);
   for (bool was_in_line = false;;) {
     try {
-      return run_once(frame, options, until);
+      return run_once(frame, options, paths, until);
     } catch (const zk::SessionLost& lost) {
       log::warning(std::string(lost.what()) + "; getting in line again");
       was_in_line = true;
