@@ -12,6 +12,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "hang_up.h"
 #include "lease.h"
 #include "path.h"
 
@@ -123,6 +124,8 @@ struct Session::Impl {
   std::string why_lost;
   bool refused = false;  // lost because of our credentials: another session would fare no better
   Time suspended_since{};
+  Time hang_up_due{};  // while suspended: when to give up on the attempt that is under way
+  int hang_ups = 0;
   std::int64_t id = 0;
   Duration timeout{};
   Lease lease{Duration::zero()};
@@ -243,6 +246,8 @@ struct Session::Impl {
     } else if (state == State::connected) {
       state = State::suspended;
       suspended_since = Clock::now();
+      hang_ups = 0;
+      hang_up_due = suspended_since + timeout / 10;
       lease.disconnected();
     }
     changed.notify_all();
@@ -281,6 +286,8 @@ struct Session::Impl {
     return state == State::connected && outage_told ? Time::min() : Time::max();
   }
 
+  Time time_to_hang_up() const { return state == State::suspended ? hang_up_due : Time::max(); }
+
   void beat(std::stop_token stop) {
     std::unique_lock lock(mutex);
     while (!stop.stop_requested()) {
@@ -292,6 +299,14 @@ struct Session::Impl {
         const bool connected = !outage_told;
         lock.unlock();
         settings.connection_changed(connected);
+        lock.lock();
+        continue;
+      }
+      if (Clock::now() >= time_to_hang_up()) {
+        // Often at first; less so when it does not help, for the sake of a server that is merely slow.
+        hang_up_due = Clock::now() + timeout / 10 * (1 << std::clamp(++hang_ups - 4, 0, 10));
+        lock.unlock();
+        hang_up(addresses);
         lock.lock();
         continue;
       }
@@ -317,7 +332,9 @@ struct Session::Impl {
     }
   }
 
-  Time next_due() const { return std::min({next_beat(), time_of_loss(), time_to_tell(), watch_due}); }
+  Time next_due() const {
+    return std::min({next_beat(), time_of_loss(), time_to_tell(), time_to_hang_up(), watch_due});
+  }
 
   bool vigil_waits() const {
     if (!vigil.lost || vigil_told) return false;
