@@ -28,8 +28,8 @@ struct Ended {
 
 /// A command under a deadman (deadman.h), in a process group of its own, with descriptors 0, 1, 2 only, no signal
 /// blocked and all at their default. If our process group has the terminal, the command's gets it: at once if we read
-/// from the terminal and are not in a pipeline whose other members need it, else when it asks for it. We take it back at
-/// the end.
+/// from the terminal and are not in a pipeline whose other members need it, else when it asks for it. We take it back
+/// at the end.
 class Child {
  public:
   /// Makes the deadman, which waits; the command is executed as it is, without a shell. To be made before there are
@@ -49,7 +49,7 @@ class Child {
   /// These three may be called from any thread after start, and do not block.
   void extend(Time deadline);
   void signal(int number);
-  void stop();              // TERM, and KILL after the grace period
+  void stop();  // TERM, and KILL after the grace period
 
   /// Blocks until the command has ended (and whoever must end with it). `suspended` is told of signals that suspended
   /// it; a TSTP is answered with CONT, because others wait for what the command holds, and one that wants the terminal
@@ -63,7 +63,7 @@ class Child {
   int link_ = -1;
   int terminal_ = -1;
   pid_t deadman_ = -1;
-  int deadman_handle_ = -1;        // a pidfd: signals through it never reach a stranger
+  int deadman_handle_ = -1;  // a pidfd: signals through it never reach a stranger
   pid_t group_ = -1;         // the command's, from the deadman's first report
 };
 

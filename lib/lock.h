@@ -43,9 +43,9 @@ class Lock {
   static std::optional<Lock> acquire(Session& session, const LockRequest& request, const Until& until,
                                      const Queued& queued = {});
 
-  /// Gives the lock up. Blocks until the server has confirmed it or `until` ends; throws as requests do, and SessionLost
-  /// if the node had gone already: then the lock was lost before. A lock that is dropped without this is held until its
-  /// session ends.
+  /// Gives the lock up. Blocks until the server has confirmed it or `until` ends; throws as requests do, and
+  /// SessionLost if the node had gone already: then the lock was lost before. A lock that is dropped without this is
+  /// held until its session ends.
   void release(const Until& until);
 
   const std::string& path() const { return path_; }
