@@ -104,7 +104,8 @@ start() {
   local name=$1
   shift
   if running "$name"; then fail "$name is running already"; fi
-  : >"$(out "$name")" >"$(err "$name")" # now: nobody is to read what an earlier one of that name said
+  : >"$(out "$name")" # at once: nobody is to read what an earlier one of that name said
+  : >"$(err "$name")"
   launch "$@" </dev/null >"$(out "$name")" 2>"$(err "$name")" &
   pids[$name]=$!
   unset "statuses[$name]"
