@@ -98,8 +98,12 @@ struct Beginning {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != beginning.deadman) _exit(127);
   if (beginning.give_the_terminal) tcsetpgrp(beginning.plan.terminal, getpid());  // SIGTTOU is still blocked
+  // By the system call: the library refuses to touch two of them, which the tool may have inherited ignored.
+  const unsigned char by_default[32] =
+      {};  // what the kernel takes for a handler, flags, restorer and mask: SIG_DFL, none
   for (int signal = 1; signal < NSIG; ++signal)
-    if (signal != SIGHUP || !beginning.plan.keep_hup_ignored) std::signal(signal, SIG_DFL);
+    if (signal != SIGHUP || !beginning.plan.keep_hup_ignored)
+      syscall(SYS_rt_sigaction, signal, by_default, nullptr, sizeof(std::uint64_t));
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

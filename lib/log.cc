@@ -20,6 +20,7 @@ namespace zk::log {
 
 namespace {
 
+// For errors, which come last; nothing else is worth a moment of a thread that others wait for.
 constexpr int patience_milliseconds = 100;
 
 // Writes each line at once. A pipe or a terminal is opened anew so that it can be written to without blocking although
@@ -50,7 +51,7 @@ class Stderr : public spdlog::sinks::base_sink<std::mutex> {
     line.append(printable({message.payload.data(), message.payload.size()})).append("\n");
     const int fd = own_ >= 0 ? own_ : STDERR_FILENO;
     pollfd room{fd, POLLOUT, 0};
-    if (poll(&room, 1, patience_milliseconds) != 1) return;
+    if (poll(&room, 1, message.level >= spdlog::level::err ? patience_milliseconds : 0) != 1) return;
     [[maybe_unused]] const ssize_t size = write(fd, line.data(), line.size());
   }
   void flush_() override {}

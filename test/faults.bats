@@ -290,7 +290,7 @@ queues_have() { ephemerals_are "$1" /willing && ephemerals_are "$1" /deaf; }
 # --- three servers on three hosts ---
 
 ensemble() { # TICK SYNC: see netns-ensemble
-  requires_root "making network namespaces"
+  requires_namespaces
   TICK=$1 SYNC=$2 netns-ensemble up "$ENSEMBLE"
 }
 
@@ -303,6 +303,20 @@ mode_is() { [[ $(netns-ensemble mode "$ENSEMBLE" "$1") == "$2" ]]; } # N MODE
 
 all_serve() { for n in 1 2 3; do netns-ensemble mode "$ENSEMBLE" "$n" >/dev/null || return; done; }
 
+# Returns as soon as the server at $1 knows of a transaction more.
+readonly next_transaction='
+last() {
+  exec 3<>"/dev/tcp/${1%:*}/${1#*:}" && printf srvr >&3 && IFS= read -r -d "" answer <&3
+  [[ $answer =~ Zxid:\ (0x[0-9a-f]+) ]] && zxid=${BASH_REMATCH[1]}
+}
+last "$1" || exit
+before=$zxid
+for attempt in {1..500}; do
+  last "$1" && [[ $zxid != "$before" ]] && exit
+  sleep 0.005
+done
+exit 1'
+
 # One round: the holder is on host N, the next one on another, and the cable of N is pulled.
 cut_off() { # N ROUND SESSION_TIMEOUT
   go_to "$1"
@@ -311,8 +325,10 @@ cut_off() { # N ROUND SESSION_TIMEOUT
   go_to $(($1 % 3 + 1))
   contend "next$2" 0.2 --session-timeout "$3"
   wait_for 10 "the next to wait" each waits "next$2"
-  # At any moment of the tick, by which servers expire sessions, and of the heartbeats.
+  # At any moment of the tick, by which servers expire sessions; but just after a heartbeat was answered, of which the
+  # others may not have heard.
   wait_until_passed $(($(microseconds) + RANDOM * 30))
+  netns-ensemble run "$ENSEMBLE" "$1" bash -c "$next_transaction" - "$(netns-ensemble address "$1")" || fail "no heartbeat"
   netns-ensemble cut "$ENSEMBLE" "$1"
   wait_entered "next$2" 40
 }

@@ -31,6 +31,7 @@
 #                                   `start`, write netns-ensemble run "$NET" N COMMAND... It ends with the test
 #
 #   requires_root REASON            skip unless root
+#   requires_namespaces             skip unless network namespaces can be made
 #   allow_lingering                 say that nodes of this test may outlive it until their sessions expire. Known
 #                                   already after: signal KILL, proxy_mode (but pass), own_server_freeze and _kill9
 #
@@ -269,6 +270,20 @@ netns() {
 }
 
 requires_root() { ((EUID == 0)) || skip "$1 needs root"; }
+
+# Root of a container, or in a changed root directory, may not be allowed to.
+requires_namespaces() {
+  local name=zkutils-$$-$RANDOM
+  requires_root "making network namespaces"
+  if ip netns add "$name" 2>/dev/null; then
+    if ip netns exec "$name" true 2>/dev/null; then
+      ip netns del "$name"
+      return
+    fi
+    ip netns del "$name"
+  fi
+  skip "network namespaces cannot be made here"
+}
 
 # --- the end of a test: nothing may be left ---
 

@@ -3,6 +3,9 @@
 # shellcheck disable=SC2016 # what stands in single quotes is for the shells and awks that are started with it
 load helpers
 
+# Under `run`: what hangs is ended here, because Bats at its timeout would wait for the end of the output first.
+zk-lock() { timeout --foreground -s KILL 20 zk-lock "$@"; }
+
 # --- contenders ---
 
 # NAME OPTION... PATH: a contender; once inside, it stays there until `leave NAME`
