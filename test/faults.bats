@@ -119,7 +119,7 @@ committed() { (($(last_transaction || printf 0) >= $1)); } # NUMBER
     begin "holder$round" "next$round" --session-timeout 1.5s
     own_server_freeze
     frozen=$(microseconds)
-    wait_out "holder$round" 1.5 # no server says so
+    wait_out "holder$round" 2 # no server says so
     wait_until_passed $((frozen + 2000000))
     own_server_thaw
     assert_ends "holder$round" 120
@@ -168,7 +168,7 @@ committed() { (($(last_transaction || printf 0) >= $1)); } # NUMBER
   for ((round = 1; round <= RUNS; round++)); do
     begin "holder$round" "next$round" --session-timeout 1.5s
     own_server_kill9
-    wait_out "holder$round" 1.5
+    wait_out "holder$round" 2
     assert_ends "holder$round" 120 # the server is still away
     own_server_restart
     assert_ends "next$round" 0
