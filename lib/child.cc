@@ -75,7 +75,8 @@ void Child::start(const Start& how) {
                     reads_terminal() && in_foreground(terminal_)};
   std::string message(reinterpret_cast<const char*>(&order), sizeof order);
   for (const auto& [name, value] : how.environment) message.append(name).append("=").append(value).push_back('\0');
-  if (send(link_, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EMSGSIZE)
+  if (message.size() > longest_order ||
+      (send(link_, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EMSGSIZE))
     throw Refused("the names of the locks are too long for the command's environment");
 }
 

@@ -19,6 +19,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,8 +32,6 @@ namespace {
 
 // Between two rounds of killing, should a process have been forked between the look and the kill.
 constexpr Duration kill_again = std::chrono::milliseconds(5);
-
-constexpr std::size_t max_message = 1 << 17;
 
 // {parent, is it dead already} of a process; {-1, true} if there is none.
 std::pair<pid_t, bool> parent_of_process(const char* pid) {
@@ -84,6 +84,24 @@ void close_on_exec() {
   for (int fd = 3; fd < most; ++fd) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+// Neither our name nor our command line is the tool's: whoever kills that by either, or stops it, must not hit us as
+// well.
+void hide_from_pkill() {
+  constexpr std::string_view name = "lease-guard";
+  prctl(PR_SET_NAME, name.data());
+  std::ifstream file("/proc/self/stat");
+  std::string text;
+  std::getline(file, text);
+  std::istringstream fields(text.substr(text.rfind(')') + 1));
+  std::string skipped;
+  for (int field = 3; field < 48; ++field) fields >> skipped;
+  std::uintptr_t begin = 0, end = 0;
+  if (!(fields >> begin >> end) || begin == 0 || end <= begin) return;
+  auto* const words = reinterpret_cast<char*>(begin);  // our copy of main's argv
+  std::memset(words, 0, end - begin);
+  std::memcpy(words, name.data(), std::min(name.size(), end - begin - 1));
+}
+
 struct Beginning {
   const DeadmanPlan& plan;
   char* const* environment;
@@ -117,8 +135,10 @@ struct Beginning {
 // Our environment with the variables that `added` brings, NUL after each, in place of those of the same names.
 std::vector<std::string> environment_with(std::string_view added) {
   std::vector<std::string> all;
-  for (; !added.empty(); added.remove_prefix(all.back().size() + 1))
-    all.emplace_back(added.substr(0, added.find('\0')));
+  for (auto end = added.find('\0'); end != std::string_view::npos; end = added.find('\0')) {
+    all.emplace_back(added.substr(0, end));
+    added.remove_prefix(end + 1);
+  }
   const std::size_t count = all.size();
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
@@ -150,7 +170,7 @@ class Deadman {
 
  private:
   void prepare() {
-    prctl(PR_SET_NAME, "lease-guard");  // not the tool's name: killing that by name must not kill us
+    hide_from_pkill();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     setpgid(0, 0);
     sigset_t all;
@@ -169,7 +189,7 @@ class Deadman {
   }
 
   void await_start() {
-    std::vector<char> message(max_message);
+    std::vector<char> message(longest_order);
     ssize_t size = -1;
     do {
       size = recv(plan_.link, message.data(), message.size(), 0);
@@ -304,11 +324,16 @@ class Deadman {
   // The command is over. What it left in the background lives on if it ended by itself; if a signal ended it, or we
   // were asked to, all was meant to end.
   void finish_if_all_is_done() {
-    // Orphans become our children, so without children nobody is left: no need to look through all processes.
-    const bool childless = waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD;
+    // Orphans become our children, so without children nobody is left, and with one, somebody may be: a look through
+    // all processes can miss one that is forked meanwhile.
+    pid_t reaped = 0;
+    do {
+      reaped = waitpid(-1, nullptr, WNOHANG);
+    } while (reaped > 0);
+    const bool childless = reaped < 0 && errno == ECHILD;
+    if (!childless && (asked_to_end_ || WIFSIGNALED(status_))) stop_all(Clock::now() + grace_);
+    if (!childless && stopping_) return;
     const auto left = childless ? 0 : static_cast<int>(descendants(getpid()).size());
-    if (left > 0 && (asked_to_end_ || WIFSIGNALED(status_))) stop_all(Clock::now() + grace_);
-    if (left > 0 && stopping_) return;
     end_with({Report::Kind::ended, status_, cut_short_, left});
   }
 

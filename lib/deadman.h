@@ -26,6 +26,9 @@ struct Order {
   bool give_the_terminal;  // start: to the command's group
 };
 
+/// The longest message; what a command gets must fit.
+constexpr std::size_t longest_order = 1 << 17;
+
 /// From the deadman to the tool.
 struct Report {
   enum class Kind {

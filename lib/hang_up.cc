@@ -37,14 +37,19 @@ bool leads_to(int fd, const std::vector<std::string>& addresses) {
 
 }  // namespace
 
-void hang_up(const std::vector<std::string>& addresses) {
+std::vector<int> tcp_sockets() {
+  std::vector<int> found;
   DIR* const descriptors = opendir("/proc/self/fd");
-  if (descriptors == nullptr) return;
-  while (const dirent* const entry = readdir(descriptors)) {
-    const int fd = std::atoi(entry->d_name);
-    if (fd > 2 && is_tcp(fd) && leads_to(fd, addresses)) shutdown(fd, SHUT_RDWR);
-  }
+  if (descriptors == nullptr) return found;
+  while (const dirent* const entry = readdir(descriptors))
+    if (const int fd = std::atoi(entry->d_name); fd > 2 && is_tcp(fd)) found.push_back(fd);
   closedir(descriptors);
+  return found;
+}
+
+void hang_up(const std::vector<std::string>& addresses, const std::vector<int>& spared) {
+  for (const int fd : tcp_sockets())
+    if (std::find(spared.begin(), spared.end(), fd) == spared.end() && leads_to(fd, addresses)) shutdown(fd, SHUT_RDWR);
 }
 
 }  // namespace zk

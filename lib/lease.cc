@@ -7,7 +7,7 @@ namespace zk {
 Duration Lease::margin(Duration timeout) { return std::max<Duration>(std::chrono::milliseconds(50), timeout / 50); }
 
 Duration Lease::longest_grace(Duration timeout) {
-  return std::max(Duration::zero(), enough(timeout) - margin(timeout) - beat(timeout) * 3 / 2);
+  return std::max(Duration::zero(), enough(timeout) - margin(timeout) - beat(timeout) * 2);
 }
 
 void Lease::extend(Time heard) { end_ = std::max(end_, heard + timeout_ - margin(timeout_)); }
@@ -28,17 +28,17 @@ void Lease::disconnected() {
   confirmed_ = {};
 }
 
-void Lease::answered(Time sent) {
+void Lease::answered(Time sent, Time now) {
   // Closer than this they would add nothing but memory.
-  if (answered_.empty() || sent - answered_.back() >= timeout_ / 32) answered_.push_back(sent);
-  while (answered_.front() < sent - timeout_) answered_.pop_front();
+  if (answered_.empty() || sent - answered_.back().sent >= timeout_ / 32) answered_.push_back({sent, now});
+  while (answered_.front().sent < sent - timeout_) answered_.pop_front();
 }
 
-void Lease::committed(Time sent) {
+void Lease::committed(Time sent, Time now) {
   if (confirmed_ != Time{}) extend(confirmed_);
-  for (const Time before : answered_)
-    if (before <= sent - timeout_ / 4) extend(before);
-  answered(sent);
+  for (const auto& before : answered_)
+    if (before.answered <= sent - timeout_ / 4) extend(before.sent);
+  answered(sent, now);
 }
 
 }  // namespace zk

@@ -18,11 +18,14 @@
 //  - A committed transaction proves that the server was part of the quorum; but a follower passes it on without
 //    touching the session. Touches reach the leader with the follower's answer to the leader's ping, every half tick,
 //    and in order with the transactions. T is at least two ticks, so half a tick is at most T/4: when the leader
-//    handled what we sent at s, it had been told of everything that the same server got from us before s - T/4.
+//    handled what we sent at s, it had been told of everything that the same server had got from us before s - T/4.
+//    That it had got something by then, we know if its answer was here by then; when it was sent says nothing, for it
+//    may have been long on its way.
 //
-// Hence: a commit of a request sent at s, after another was sent at a <= s - T/4 on the same connection, extends the
-// lease to a + T. A margin covers the difference of two clocks and the time that killing a process takes. The argument
-// needs minSessionTimeout to be at least two ticks on the servers, which is ZooKeeper's default.
+// Hence: a commit of a request sent at s, after another one, sent at a, was answered before s - T/4 on the same
+// connection, extends the lease to a + T. A margin covers the difference of two clocks and the time that killing a
+// process takes. The argument needs minSessionTimeout to be at least two ticks on the servers, which is ZooKeeper's
+// default.
 #pragma once
 #include <deque>
 
@@ -40,20 +43,20 @@ class Lease {
   /// The server confirmed our session on a new connection, asked for not before `asked`.
   void reconnected(Time asked);
 
-  /// Something sent at `sent` on the present connection was answered.
-  void answered(Time sent);
+  /// Something sent at `sent` on the present connection was answered, which we learnt at `now`.
+  void answered(Time sent, Time now);
 
-  /// A transaction sent at `sent` on the present connection was committed.
-  void committed(Time sent);
+  /// A transaction sent at `sent` on the present connection was committed, which we learnt at `now`.
+  void committed(Time sent, Time now);
 
   void disconnected();
 
   /// Nobody else can hold what we hold before this moment.
   Time end() const { return end_; }
 
-  /// How often a holder sends a transaction. Two of them lie a little more than T/4 apart, so each extends the lease to
-  /// T after the last but one, and what is left never sinks below 0.6 T while the server answers.
-  static Duration beat(Duration timeout) { return timeout * 2 / 15; }
+  /// How often a holder sends a transaction. What is left of the lease then never sinks below 0.55 T, less two round
+  /// trips, while the server answers.
+  static Duration beat(Duration timeout) { return timeout / 10; }
 
   /// How often somebody who may become a holder sends anything at all, so that one commit is enough to open the lease.
   static Duration idle_beat(Duration timeout) { return timeout / 6; }
@@ -62,8 +65,8 @@ class Lease {
   /// worth starting on.
   static Duration enough(Duration timeout) { return timeout * 11 / 20 - margin(timeout); }
 
-  /// How long the stopping of a command may take, for it not to begin, after a start on just enough, before one and a
-  /// half beats: the next extends the lease. The margin is for the dying itself.
+  /// How long the stopping of a command may take, for it not to begin, after a start on just enough, before two beats:
+  /// they extend the lease. The margin is for the dying itself.
   static Duration longest_grace(Duration timeout);
 
   static Duration margin(Duration timeout);
@@ -74,7 +77,10 @@ class Lease {
   Duration timeout_;
   Time end_{};
   Time confirmed_{};  // the leader was touched not before this, if a commit follows; zero: no such moment
-  std::deque<Time> answered_;
+  struct Exchange {
+    Time sent, answered;
+  };
+  std::deque<Exchange> answered_;  // on the present connection, not older than T
 };
 
 }  // namespace zk

@@ -105,25 +105,32 @@ void Attempt::agree_on_limit(const Until& until) {
 }
 
 void Attempt::enter_queue(const Until& until) {
-  if (request_.kind == Kind::permit) agree_on_limit(until);
   for (;;) {
+    if (request_.kind == Kind::permit) agree_on_limit(until);
     auto creating =
         session_.create(child(contender_prefix(id_, request_.kind)), request_.about, Mode::ephemeral_sequential);
     auto listing = session_.children(request_.path);  // shares the round trip, and sees our node
+    std::optional<Reply<std::optional<Node>>> reading;
+    if (request_.kind == Kind::permit) reading = session_.get(request_.path);
     try {
       const Created created = creating.get(until);
-      if (created.code == Code::ok) {
-        name_ = name_of(created.path);
-        token_ = created.stat.czxid;
-        children_ = listing.get(until).value_or(std::vector<std::string>{});
-        return;
+      if (created.code == Code::no_node) {
+        if (request_.kind != Kind::permit) session_.make_directory(request_.path, "", until);
+        continue;
       }
-      if (request_.kind == Kind::permit)
-        agree_on_limit(until);
-      else
-        session_.make_directory(request_.path, "", until);
+      name_ = name_of(created.path);
+      token_ = created.stat.czxid;
+      children_ = listing.get(until).value_or(std::vector<std::string>{});
+      if (!reading) return;
+      // The folder may have gone and come again since we agreed, with another limit; now that we are in it, it stays.
+      const auto folder = reading->get(until);
+      if (folder && stored_limit(folder->data) == request_.limit) return;
+      withdraw(until);
     } catch (const ConnectionLoss&) {
-      if (find_own(until)) return;
+      if (find_own(until)) {
+        if (request_.kind != Kind::permit) return;
+        withdraw(until);  // and again, with the limit agreed on anew
+      }
     }
   }
 }
@@ -187,6 +194,7 @@ void Attempt::wait_for_change(const Turn& turn, const Until& until, const Queued
 void Attempt::withdraw(const Until& until) {
   if (!name_.empty()) {
     session_.insist(until, [&] { return session_.remove(child(name_)); });
+    name_.clear();
   } else if (find_own(until)) {
     withdraw(until);
   }

@@ -115,6 +115,7 @@ struct Session::Impl {
 
   Settings settings;
   std::vector<std::string> addresses;
+  std::vector<int> not_ours;  // sockets that were open before we connected
   zhandle_t* handle = nullptr;
 
   mutable std::mutex mutex;               // guards everything below; never held while calling the client library
@@ -124,7 +125,7 @@ struct Session::Impl {
   std::string why_lost;
   bool refused = false;  // lost because of our credentials: another session would fare no better
   Time suspended_since{};
-  Time hang_up_due{};  // while suspended: when to give up on the attempt that is under way
+  Time hang_up_due{};  // when to give up on a server that is silent
   int hang_ups = 0;
   std::int64_t id = 0;
   Duration timeout{};
@@ -187,9 +188,10 @@ struct Session::Impl {
     if (from_server(raw.rc) || raw.rc == ZCONNECTIONLOSS || raw.rc == ZOPERATIONTIMEOUT)
       resolved = std::max(resolved, call->sent);
     if (from_server(raw.rc) && state == State::connected) {
-      lease.answered(call->sent);
+      const Time now = Clock::now();
+      lease.answered(call->sent, now);
       if (raw.rc == ZOK && call->commits) {
-        lease.committed(call->sent);
+        lease.committed(call->sent, now);
         if (!guarded.empty()) heart_due.notify_all();
       }
     }
@@ -213,6 +215,7 @@ struct Session::Impl {
     changed.notify_all();
     if (watching.own_node && !guarded.empty()) {
       beat_now = true;
+      watch_due = Clock::now() + short_wait;
       heart_due.notify_all();
     }
   }
@@ -286,7 +289,11 @@ struct Session::Impl {
     return state == State::connected && outage_told ? Time::min() : Time::max();
   }
 
-  Time time_to_hang_up() const { return state == State::suspended ? hang_up_due : Time::max(); }
+  // A holder whose server is silent does better with another one, while there is time.
+  Time time_to_hang_up() const {
+    const bool silent = state == State::connected && beating && !guarded.empty() && addresses.size() > 1;
+    return silent || state == State::suspended ? hang_up_due : Time::max();
+  }
 
   void beat(std::stop_token stop) {
     std::unique_lock lock(mutex);
@@ -306,7 +313,7 @@ struct Session::Impl {
         // Often at first; less so when it does not help, for the sake of a server that is merely slow.
         hang_up_due = Clock::now() + timeout / 10 * (1 << std::clamp(++hang_ups - 4, 0, 10));
         lock.unlock();
-        hang_up(addresses);
+        hang_up(addresses, not_ours);
         lock.lock();
         continue;
       }
@@ -321,6 +328,7 @@ struct Session::Impl {
       if (Clock::now() >= next_beat()) {
         beating = true;
         beat_now = false;
+        hang_up_due = Clock::now() + timeout / 5;
         const auto nodes = guarded;
         lock.unlock();
         send_beat(nodes);
@@ -521,6 +529,7 @@ struct Session::Impl {
     const Until until = outer.within(settings.connect_timeout);
     zoo_deterministic_conn_order(1);  // the order is ours, see address_list
     zoo_set_debug_level(settings.client_log == nullptr ? static_cast<ZooLogLevel>(0) : ZOO_LOG_LEVEL_INFO);
+    not_ours = tcp_sockets();
     addresses = resolve(settings.hosts.servers, until);
     std::shuffle(addresses.begin(), addresses.end(), std::random_device());  // spreads the clients over the servers
 
@@ -612,6 +621,7 @@ Session::Session(const Settings& settings, const Until& until) : impl_(std::make
     impl_->connect(until);
     impl_->authenticate(until);
   } catch (...) {
+    impl_->heart = {};
     impl_->close();
     throw;
   }

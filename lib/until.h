@@ -18,4 +18,7 @@ struct Until {
   bool expired() const { return Clock::now() >= deadline; }
 };
 
+/// Blocks for `time`, or until `until` ends: then throws TimedOut or Stopped. For the pause between two tries.
+void pause(Duration time, const Until& until);
+
 }  // namespace zk

@@ -90,16 +90,14 @@ std::vector<std::string> nodes_above() {
   return nodes;
 }
 
-// A command under a lock that asks for the same lock would wait for itself.
-void refuse_waiting_for_ourselves(zk::Session& session, const Options& options, const std::string& path,
-                                  const Until& until) {
-  for (const auto& node : nodes_above()) {
-    const auto above = zk::parse_contender(zk::name_of(node));
-    if (!above || zk::parent_of(node) != path) continue;
-    const bool together = above->kind == options.kind && (options.kind == zk::Kind::read || options.limit > 1);
-    if (!together && session.insist(until, [&] { return session.get(node); }))
-      throw zk::Refused(path + " is held by a zk-lock that this one runs under: it would wait for itself");
-  }
+// Whether a zk-lock that this one runs under is in this lock. Waiting for it would be waiting for ourselves; and
+// waiting for somebody who waits for it, too.
+bool held_above(zk::Session& session, const std::string& path, const Until& until) {
+  for (const auto& node : nodes_above())
+    if (zk::parse_contender(zk::name_of(node)) && zk::parent_of(node) == path &&
+        session.insist(until, [&] { return session.get(node); }))
+      return true;
+  return false;
 }
 
 // With credentials of our own, a folder that everybody may change protects nothing.
@@ -114,13 +112,16 @@ std::vector<zk::Lock> take(zk::Session& session, const Options& options, const s
   request.about = zk::Identity::mine(options.label.empty() ? default_label(options.command) : options.label).json();
   std::vector<zk::Lock> locks;
   for (const auto& path : paths) {
-    refuse_waiting_for_ourselves(session, options, path, until);
+    const bool nested = held_above(session, path, until);
     request.path = path;
+    request.only_if_free = options.only_if_free || nested;
     auto lock = zk::Lock::acquire(session, request, until, [&](std::size_t position, const std::string& about) {
       const auto ahead = zk::Identity::parse(about);
       log::step("waiting for " + path + ", number " + std::to_string(position) + " in line, behind " +
                 (ahead ? ahead->shown() : "somebody"));
     });
+    if (!lock && nested && !options.only_if_free)
+      throw zk::Refused(path + " is held by a zk-lock that this one runs under: it would wait for itself");
     if (!lock) throw zk::TimedOut(path + " is not free");
     locks.push_back(std::move(*lock));
     if (creator_only) warn_if_open(session, path, until);
@@ -130,6 +131,18 @@ std::vector<zk::Lock> take(zk::Session& session, const Options& options, const s
     if (!session.insist(until, [&] { return session.get(locks[i].node()); }))
       throw zk::SessionLost("the node of " + locks[i].path() + " was deleted by someone else");
   return locks;
+}
+
+// Who does not want to wait for others does not want to wait for a server that has fallen silent.
+std::vector<zk::Lock> take_at_once(zk::Session& session, const Options& options, const std::vector<std::string>& paths,
+                                   bool creator_only, const Until& until) {
+  const Until limit = until.within(session.timeout());
+  try {
+    return take(session, options, paths, creator_only, limit);
+  } catch (const zk::TimedOut&) {
+    if (!limit.expired() || until.expired()) throw;
+    throw zk::CannotConnect("ZooKeeper does not answer any more; whether " + options.path + " is free is unknown");
+  }
 }
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
@@ -182,6 +195,7 @@ Inside run_command(zk::Frame& frame, const Options& options, zk::Session& sessio
                      : "the command is suspended (" + std::string(strsignal(signal)) + ") and holds " + options.path);
   });
   frame.signals.take_back();
+  session.unguard();  // the vigil is ours
   frame.interrupt = ended.interrupt;
   auto lost = loss.why();
   if (!lost && ended.cut_short)
@@ -208,17 +222,19 @@ Inside hold(zk::Frame& frame, const Options& options, zk::Session& session, cons
     std::cout.flush();
     if (isatty(STDIN_FILENO) == 1) log::warning("holding " + options.path + "; Ctrl-D or Ctrl-C gives it up");
   };
-  if (!frame.signals.hand_over(announce, [&](int number) {
-        if (number == SIGCONT) return;
-        signal = number;
-        ring();
-      }))
+  if (!frame.signals.hand_over([] {},
+                               [&](int number) {
+                                 if (number == SIGCONT) return;
+                                 signal = number;
+                                 ring();
+                               }))
     throw zk::Stopped("stopped before the lock was used");
   session.follow({[](zk::Time) {},
                   [&](const std::string& why) {
                     loss.note(why);
                     ring();
                   }});
+  announce();
   for (bool more = true; more && signal == 0 && !loss.why();) {
     pollfd sources[] = {{STDIN_FILENO, POLLIN, 0}, {wake, POLLIN, 0}};
     poll(sources, 2, -1);
@@ -252,7 +268,8 @@ int run_once(zk::Frame& frame, const Options& options, const std::vector<std::st
   if (!options.command.empty()) child.emplace(options.command);
   zk::Session session(frame.settings, until);
   const Duration grace = grace_within(options.grace, session.timeout());
-  auto locks = take(session, options, paths, frame.settings.creator_only, until);
+  auto locks = options.only_if_free ? take_at_once(session, options, paths, frame.settings.creator_only, until)
+                                    : take(session, options, paths, frame.settings.creator_only, until);
   std::vector<std::string> nodes;
   for (const auto& lock : locks) nodes.push_back(lock.node());
   session.guard(nodes, until);
@@ -280,6 +297,7 @@ int run_once(zk::Frame& frame, const Options& options, const std::vector<std::st
 int run_locked(zk::Frame& frame, const Options& options) {
   const Until until = options.wait ? frame.until.within(*options.wait) : frame.until;
   const auto paths = paths_in_order(options);
+  Duration patience = std::chrono::milliseconds(500);
   for (bool was_in_line = false;;) {
     try {
       return run_once(frame, options, paths, until);
@@ -289,8 +307,10 @@ int run_locked(zk::Frame& frame, const Options& options) {
     } catch (const zk::CannotConnect& error) {
       // The first time it is a mistake somebody should hear of. Later it is an outage, and waiting is what was asked
       // for.
-      if (!was_in_line) throw;
-      log::warning(error.what());
+      if (!was_in_line || options.only_if_free) throw;
+      patience = std::min<Duration>(patience * 2, std::chrono::seconds(30));
+      log::warning(std::string(error.what()) + "; trying again in " + zk::to_string(patience));
+      zk::pause(patience, until);
     }
   }
 }
