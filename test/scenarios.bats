@@ -1,0 +1,83 @@
+# The scripts that people watch, without anybody to watch them.
+# shellcheck shell=bash
+
+load helpers
+
+setup() {
+  test_setup
+  export TMPDIR=$BATS_TEST_TMPDIR/temporary
+  mkdir "$TMPDIR"
+}
+
+assert_nothing_left() {
+  run -0 ls -A "$TMPDIR"
+  assert_output ''
+}
+
+@test "lock-queue tells its story as text, and leaves nothing" {
+  run env STAGE=plain lock-queue </dev/null
+  assert_success
+  assert_line --regexp 'ana +enters with token'
+  assert_line --regexp 'bea +\(ended with status 137\)'
+  assert_line --regexp 'cem +leaves'
+  assert_line --regexp 'It went as told\.$'
+  assert_nothing_left
+}
+
+@test "lock-queue tells its story in tmux, and leaves nothing" {
+  run -0 env STAGE=tmux lock-queue </dev/null
+  assert_line --regexp 'Cem is inside'
+  assert_line --regexp 'It went as told\.$'
+  assert_nothing_left
+}
+
+@test "lock-queue shows the contenders and the queue in panes to who watches on a terminal" {
+  local screen=(tmux -S "$BATS_TEST_TMPDIR/screen")
+  "${screen[@]}" -f /dev/null new-session -d -x 150 -y 40 "lock-queue; echo status: \$?; exec cat" 3>&-
+  # shellcheck disable=SC2016 # the inner shell expands it
+  shows() { "${screen[@]}" capture-pane -p | grep -qE -- "$1"; }
+  wait_for 15 "the queue in its pane" shows 'inside +[^ ]+ \((ana|bea)\)'
+  wait_for 5 "the contenders in theirs" shows 'enters with token'
+  wait_for 30 "its end" shows '^status: 0'
+  "${screen[@]}" kill-server
+  assert_nothing_left
+}
+
+@test "lock-queue fails, and leaves nothing, if the story goes otherwise" {
+  mkdir "$BATS_TEST_TMPDIR/bin"
+  # A zk-lock that lets everybody in at once.
+  # shellcheck disable=SC2016 # for the script
+  printf '%s\n' '#!/bin/sh' 'case $* in *--list*) exec "$REAL" "$@" ;; esac' \
+    'while [ "$1" != -- ]; do shift; done; shift; ZK_LOCK_TOKEN=1 exec "$@"' >"$BATS_TEST_TMPDIR/bin/zk-lock"
+  chmod +x "$BATS_TEST_TMPDIR/bin/zk-lock"
+  mkdir -p "$BATS_TEST_TMPDIR/tree/build"
+  cp -r "$BATS_TEST_DIRNAME/../scripts" "$BATS_TEST_TMPDIR/tree"
+  mv "$BATS_TEST_TMPDIR/bin" "$BATS_TEST_TMPDIR/tree/build/bin"
+  run -1 env REAL="$BIN/zk-lock" STAGE=plain "$BATS_TEST_TMPDIR/tree/scripts/lock-queue" </dev/null
+  assert_line --partial 'did not happen'
+  assert_nothing_left
+}
+
+@test "lock-queue leaves nothing when it is interrupted" {
+  start queue env STAGE=plain TMPDIR="$TMPDIR" lock-queue
+  wait_for 10 "ana to be inside" grep -q 'enters with token' "$(out queue)"
+  signal TERM queue
+  finish queue
+  assert_failure 143
+  assert_nothing_left
+}
+
+@test "make install brings the tools, their manuals and completion" {
+  local there=$BATS_TEST_TMPDIR/there tool
+  run -0 make -s -C "$BATS_TEST_DIRNAME/.." install DESTDIR="$there" PREFIX=/usr
+  for tool in "$BATS_TEST_DIRNAME"/../tools/*/; do
+    tool=$(basename "$tool")
+    run -0 "$there/usr/bin/$tool" --version
+    assert_output --regexp "^$tool \(zkutils\) [0-9.]+$"
+    assert_file_contains "$there/usr/share/man/man1/$tool.1" "^\.TH ${tool^^}"
+    PATH=$there/usr/bin:$PATH run -0 bash -c "source '$there/usr/share/bash-completion/completions/$tool'
+      COMP_WORDS=($tool --h) COMP_CWORD=1; _zkutils $tool --h $tool; printf '%s\n' \"\${COMPREPLY[@]}\""
+    assert_line -- --help
+    assert_line -- --hosts
+  done
+}
