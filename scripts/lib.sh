@@ -119,7 +119,7 @@ pane() { # TITLE FUNCTION ARGUMENT...: a pane that runs a function of this file
   shift
   printf -v words ' %q' "$@"
   last_pane=$(stage split-window -d -P -F '#{pane_id}' -t "${last_pane:-scene:0.0}" -e "PATH=$PATH" -e "folder=$folder" \
-    -e "story=$story" -e "begin=$begin" -e STAGE=tmux "exec bash -c 'source $(printf %q "$lib");$words'")
+    -e "story=$story" -e "begin=$begin" -e STAGE=tmux bash -c "source $(printf %q "$lib");$words")
   stage select-pane -t "$last_pane" -T "$name" \; select-layout -t scene tiled
 }
 
