@@ -187,7 +187,10 @@ Inside run_command(zk::Frame& frame, const Options& options, zk::Session& sessio
   session.follow({[&](zk::Time end) { child.extend(deadline(end)); },
                   [&](const std::string& why) {
                     loss.note(why);
-                    if (options.stop_when_lost) child.stop();
+                    if (options.stop_when_lost)
+                      child.stop();
+                    else
+                      log::warning("lost " + options.path + ": " + why + "; the command goes on");
                   }});
   const zk::Ended ended = child.wait([&](int signal) {
     log::warning(signal == SIGTSTP
