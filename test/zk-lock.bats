@@ -19,6 +19,9 @@ contend() {
 
 inside() { [[ -s $BATS_TEST_TMPDIR/$1.token ]]; } # NAME
 
+# What --list says does not prove it: it works out by itself who may be inside.
+outside() { if inside "$1"; then fail "$1 is inside"; fi; } # NAME
+
 token_of() { cat "$BATS_TEST_TMPDIR/$1.token"; } # NAME
 
 wait_inside() { wait_for 10 "$1 to be inside" inside "$1"; } # NAME
@@ -273,6 +276,7 @@ ticks() { # NAME: prints it, and its processor time in ticks of 10 ms
   in_line 1 /l
   leave r1
   waiting_are 1 /l
+  outside w
   leave r2
   wait_inside w
   leave w
@@ -286,7 +290,8 @@ ticks() { # NAME: prints it, and its processor time in ticks of 10 ms
   in_line 2 /l
   leave r1
   wait_inside w
-  waiting_are 1 /l
+  wait_for 5 "the reader to watch the writer, as that does itself" watches_equal "$(nodes /l | head -n 1)" "$(nodes /l | head -n 1)"
+  outside r2
   leave w
   wait_inside r2
   leave r2
@@ -303,18 +308,21 @@ ticks() { # NAME: prints it, and its processor time in ticks of 10 ms
   assert_failure 143
   # It has looked again, and watches the one that is before it now.
   wait_for 5 "the reader to watch the holder" watches_equal "$(nodes /l | head -n 1)" "$(nodes /l | head -n 1)"
-  waiting_are 1 /l
+  outside r
   leave w1
   wait_inside r
   leave r
 }
 
 @test "zk-lock -s lets all readers behind a writer in when it leaves" {
+  local n
   hold w /l
   contend r1 -s /l
   contend r2 -s /l
   contend r3 -s /l
   in_line 3 /l
+  wait_for 5 "all to watch the writer" watches_are 4
+  for n in 1 2 3; do outside "r$n"; done
   leave w
   wait_inside r1
   wait_inside r2
@@ -395,12 +403,13 @@ zk_lock_of_is_gone() { ! zk-lock --list --json "$2" | json pid | grep -qx "$1"; 
   in_line 2 /l
   contend e --limit 2 /l
   in_line 3 /l
+  outside c
   leave b
   wait_inside c
-  waiting_are 2 /l
+  outside d
   leave c
   wait_inside d
-  waiting_are 1 /l
+  outside e
   leave a
   wait_inside e
   leave e
@@ -424,7 +433,7 @@ transaction.commit()' "${holders[@]}"
     finish "a$n"
     assert_failure 120
   done
-  waiting_are 1 /l
+  outside b4
   leave b2
   wait_inside b4
   for n in 1 3 4; do leave "b$n"; done
@@ -441,10 +450,10 @@ transaction.commit()' "${holders[@]}"
   signal TERM b
   finish b
   assert_failure 143
-  waiting_are 2 /l
+  outside c
   leave a
   wait_inside c
-  waiting_are 1 /l
+  outside d
   leave c
   wait_inside d
   leave d
