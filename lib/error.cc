@@ -12,6 +12,8 @@ std::string describe(Code code) {
       return "not tried, because another part of the transaction failed";
     case Code::connection_loss:
       return "the connection was lost, and whether it was done is unknown";
+    case Code::unimplemented:
+      return "the server does not support it";
     case Code::operation_timeout:
       return "no answer in time, and whether it was done is unknown";
     case Code::bad_arguments:

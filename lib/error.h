@@ -11,6 +11,7 @@ enum class Code : int {
   ok = 0,
   runtime_inconsistency = -2,  // in a multi: not tried, because another operation failed
   connection_loss = -4,
+  unimplemented = -6,
   operation_timeout = -7,
   bad_arguments = -8,
   invalid_state = -9,

@@ -32,6 +32,9 @@ static_assert(static_cast<int>(Code::session_expired) == ZSESSIONEXPIRED);
 static_assert(static_cast<int>(Code::auth_failed) == ZAUTHFAILED);
 static_assert(static_cast<int>(Code::closing) == ZCLOSING);
 
+// "-2147483648" is the longest number that a server appends to a name.
+constexpr std::size_t sequence_digits = 11;
+
 // Longer than an answer usually takes; see start_heart.
 constexpr Duration short_wait = std::chrono::milliseconds(50);
 
@@ -44,7 +47,17 @@ int milliseconds(Duration duration) {
 
 Stat stat_of(const ::Stat* s) {
   if (s == nullptr) return {};
-  return {s->czxid, s->mzxid, s->pzxid, s->ephemeralOwner, s->version, s->numChildren};
+  return {.czxid = s->czxid,
+          .mzxid = s->mzxid,
+          .pzxid = s->pzxid,
+          .ctime = s->ctime,
+          .mtime = s->mtime,
+          .owner = s->ephemeralOwner,
+          .version = s->version,
+          .cversion = s->cversion,
+          .aversion = s->aversion,
+          .bytes = s->dataLength,
+          .children = s->numChildren};
 }
 
 int mode_of(Mode mode) {
@@ -59,6 +72,10 @@ int mode_of(Mode mode) {
       return ZOO_EPHEMERAL_SEQUENTIAL;
     case Mode::container:
       return ZOO_CONTAINER;
+    case Mode::ttl:
+      return ZOO_PERSISTENT_WITH_TTL;
+    case Mode::ttl_sequential:
+      return ZOO_PERSISTENT_SEQUENTIAL_WITH_TTL;
   }
   return ZOO_PERSISTENT;
 }
@@ -66,7 +83,7 @@ int mode_of(Mode mode) {
 // Whether the code is a server's answer, as against the client library's word that there was none.
 bool from_server(int rc) {
   return rc == ZOK || rc == ZNONODE || rc == ZNOAUTH || rc == ZBADVERSION || rc == ZNODEEXISTS || rc == ZNOTEMPTY ||
-         rc == ZNOCHILDRENFOREPHEMERALS;
+         rc == ZNOCHILDRENFOREPHEMERALS || rc == ZUNIMPLEMENTED;
 }
 
 // What a completion brings, whichever of the C client's seven kinds it is. Borrowed for the length of the call.
@@ -101,6 +118,7 @@ struct Call {
   Time sent;
   bool commits = false;                  // a success proves a quorum
   std::vector<zoo_op_result_t> results;  // of a transaction; written by the client library
+  std::vector<std::string> names;        // of the nodes it creates, as well
 };
 
 // The context of one watch: owned like a Call, but kept until it fires.
@@ -108,6 +126,18 @@ struct Watching {
   Session::Impl* session;
   std::shared_ptr<Watch::State> state;
   bool own_node = false;  // a node under guard: a change is looked into by a heartbeat
+  std::uint64_t subscription = 0;
+};
+
+// A subscription is asked for, then either armed, or waits to be asked for again.
+struct Subscription {
+  std::string path;
+  Aspect aspect;
+  bool await_creation;
+  bool asked = false;    // a request of it is on its way
+  bool armed = false;    // the server will tell of the next change
+  bool again = false;    // something changed since it was asked for
+  bool missing = false;  // what is to be awaited is its creation
 };
 
 struct Session::Impl {
@@ -147,6 +177,12 @@ struct Session::Impl {
   bool in_vigil = false;    // the heart is in one of the vigil's functions
   std::unordered_map<const void*, std::unique_ptr<Call>> calls;
   std::unordered_map<const void*, std::unique_ptr<Watching>> watchings;
+  Listener listener;
+  std::unordered_map<std::uint64_t, Subscription> subscriptions;
+  std::uint64_t newest_subscription = 0;
+  int connection = 0;
+  std::vector<std::uint64_t> to_ask;  // subscriptions to be asked for, when the mutex is free
+  bool closing = false;
   std::jthread heart;
 
   // --- callbacks: on the client library's threads; they note, notify and return ---
@@ -169,6 +205,9 @@ struct Session::Impl {
   static void on_names(int rc, const String_vector* names, const void* data) {
     finish(data, {.rc = rc, .names = names});
   }
+  static void on_names_and_stat(int rc, const String_vector* names, const ::Stat* stat, const void* data) {
+    finish(data, {.rc = rc, .stat = stat, .names = names});
+  }
   static void on_created(int rc, const char* path, const ::Stat* stat, const void* data) {
     finish(data, {.rc = rc, .text = path == nullptr ? "" : path, .stat = stat});
   }
@@ -180,6 +219,11 @@ struct Session::Impl {
   }
 
   void finished(const void* context, const Raw& raw) {
+    note(context, raw);
+    ask_subscriptions();
+  }
+
+  void note(const void* context, const Raw& raw) {
     const std::lock_guard lock(mutex);
     const auto found = calls.find(context);
     if (found == calls.end()) return;
@@ -203,16 +247,23 @@ struct Session::Impl {
   }
 
   void watch_fired(const void* context) {
-    const std::lock_guard lock(mutex);
-    const auto found = watchings.find(context);
-    if (found == watchings.end()) return;
-    fire(*found->second);
-    watchings.erase(found);
+    {
+      const std::lock_guard lock(mutex);
+      const auto found = watchings.find(context);
+      if (found == watchings.end()) return;
+      fire(*found->second);
+      watchings.erase(found);
+    }
+    ask_subscriptions();
   }
 
   void fire(const Watching& watching) {
     watching.state->fired = true;
     changed.notify_all();
+    if (const auto found = subscriptions.find(watching.subscription); found != subscriptions.end()) {
+      found->second.armed = found->second.missing = false;
+      to_ask.push_back(found->first);
+    }
     if (watching.own_node && !guarded.empty()) {
       beat_now = true;
       watch_due = Clock::now() + short_wait;
@@ -221,6 +272,11 @@ struct Session::Impl {
   }
 
   void state_changed(zhandle_t* from, int now) {
+    note_state(from, now);
+    ask_subscriptions();
+  }
+
+  void note_state(zhandle_t* from, int now) {
     const std::lock_guard lock(mutex);
     if (state == State::lost) return;
     if (now == ZOO_CONNECTED_STATE) {
@@ -237,6 +293,11 @@ struct Session::Impl {
       } else {
         lease.reconnected(resolved);
         beat_now = !guarded.empty();
+        ++connection;
+        for (auto& [number, subscription] : subscriptions) {
+          subscription.missing = false;  // read anew, all of them
+          to_ask.push_back(number);
+        }
       }
       state = State::connected;
     } else if (now == ZOO_EXPIRED_SESSION_STATE) {
@@ -260,6 +321,7 @@ struct Session::Impl {
   void lose(std::string why) {
     state = State::lost;
     why_lost = std::move(why);
+    if (listener.lost) listener.lost();
     changed.notify_all();
     heart_due.notify_all();
   }
@@ -404,7 +466,7 @@ struct Session::Impl {
             std::function<void(const Raw&)> fill, const std::function<int(Call*)>& start) {
     answer->operation = operation;
     answer->path = path;
-    auto call = std::make_unique<Call>(Call{this, std::move(answer), std::move(fill), Clock::now(), commits, {}});
+    auto call = std::make_unique<Call>(Call{this, std::move(answer), std::move(fill), Clock::now(), commits, {}, {}});
     Call* const context = call.get();
     {
       const std::lock_guard lock(mutex);
@@ -434,8 +496,9 @@ struct Session::Impl {
     return answer;
   }
 
-  Watching* new_watching(bool own_node) {
-    auto watching = std::make_unique<Watching>(Watching{this, std::make_shared<Watch::State>(), own_node});
+  Watching* new_watching(bool own_node, std::uint64_t subscription = 0) {
+    auto watching =
+        std::make_unique<Watching>(Watching{this, std::make_shared<Watch::State>(), own_node, subscription});
     Watching* const context = watching.get();
     const std::lock_guard lock(mutex);
     watchings.emplace(context, std::move(watching));
@@ -459,7 +522,7 @@ struct Session::Impl {
   }
 
   std::shared_ptr<AnswerWith<Created>> create(const std::string& full_path, const std::string& shown,
-                                              const std::string& data, Mode mode) {
+                                              const std::string& data, Mode mode, Duration ttl = {}) {
     check_size(shown, data.size());
     return ask<Created>(
         "create", shown, true, {ZNONODE, ZNODEEXISTS},
@@ -468,8 +531,11 @@ struct Session::Impl {
           return Created{Code::ok, std::string(raw.text.substr(std::min(prefix, raw.text.size()))), stat_of(raw.stat)};
         },
         [&](Call* call) {
-          return zoo_acreate2(handle, full_path.c_str(), data.data(), static_cast<int>(data.size()), acl(),
-                              mode_of(mode), on_created, call);
+          const int size = static_cast<int>(data.size());
+          if (mode == Mode::ttl || mode == Mode::ttl_sequential)
+            return zoo_acreate2_ttl(handle, full_path.c_str(), data.data(), size, acl(), mode_of(mode),
+                                    milliseconds(ttl), on_created, call);
+          return zoo_acreate2(handle, full_path.c_str(), data.data(), size, acl(), mode_of(mode), on_created, call);
         });
   }
 
@@ -501,6 +567,83 @@ struct Session::Impl {
           return zoo_awget_children(handle, target.c_str(), watching == nullptr ? nullptr : on_watch, watching,
                                     on_names, call);
         });
+  }
+
+  // --- subscriptions: asked for again from the thread that brings the news, without waiting for anybody ---
+
+  void ask_subscriptions() {
+    for (;;) {
+      std::vector<std::uint64_t> now;
+      {
+        const std::lock_guard lock(mutex);
+        now.swap(to_ask);
+      }
+      if (now.empty()) return;
+      for (const auto subscription : now) ask_subscription(subscription);
+    }
+  }
+
+  void ask_subscription(std::uint64_t number) {
+    std::string path;
+    bool armed = false, missing = false;
+    Aspect aspect{};
+    {
+      const std::lock_guard lock(mutex);
+      const auto found = subscriptions.find(number);
+      if (found == subscriptions.end() || state != State::connected || closing) return;
+      auto& subscription = found->second;
+      if (subscription.asked) subscription.again = true;
+      if (subscription.asked || (subscription.armed && subscription.missing)) return;
+      subscription.asked = true;
+      path = subscription.path;
+      aspect = subscription.aspect;
+      armed = subscription.armed;
+      missing = subscription.missing;
+    }
+    const std::string target = full(path);
+    Watching* const watching = armed ? nullptr : new_watching(false, number);
+    const auto watch = armed ? nullptr : on_watch;
+    send(
+        std::make_shared<AnswerWith<bool>>(), "follow", path, false,
+        [this, number, watching, missing](const Raw& raw) { answer_subscription(number, watching, missing, raw); },
+        [&](Call* call) {
+          if (missing) return zoo_awexists(handle, target.c_str(), watch, watching, on_stat, call);
+          if (aspect == Aspect::data) return zoo_awget(handle, target.c_str(), watch, watching, on_data, call);
+          return zoo_awget_children2(handle, target.c_str(), watch, watching, on_names_and_stat, call);
+        });
+  }
+
+  // `awaited`: the request was for a creation. Under the mutex.
+  void answer_subscription(std::uint64_t number, Watching* watching, bool awaited, const Raw& raw) {
+    const bool watched = raw.rc == ZOK || (awaited && raw.rc == ZNONODE);  // by the client library
+    if (watching != nullptr && !watched) watchings.erase(watching);
+    const auto found = subscriptions.find(number);
+    if (found == subscriptions.end()) return;
+    auto& subscription = found->second;
+    subscription.asked = false;
+    if (watching != nullptr) subscription.armed = watched;
+    if (std::exchange(subscription.again, false)) to_ask.push_back(number);
+    if (!from_server(raw.rc)) {  // asked for again when there is a connection
+      if (state == State::connected) to_ask.push_back(number);
+    } else if (awaited) {
+      if (raw.rc == ZNONODE) return;
+      // Created just now. What is watched by this are its data, whatever we are to follow.
+      subscription.missing = false;
+      subscription.armed = subscription.aspect == Aspect::data;
+      to_ask.push_back(number);
+    } else {
+      listener.read({.subscription = number,
+                     .code = static_cast<Code>(raw.rc),
+                     .node = raw.rc == ZOK ? *node_of(raw) : Node{},
+                     .children = names_of(raw).value_or(std::vector<std::string>{}),
+                     .connection = connection});
+      if (raw.rc != ZNONODE) return;
+      subscription.missing = true;
+      if (subscription.await_creation)
+        to_ask.push_back(number);
+      else
+        subscriptions.erase(found);
+    }
   }
 
   // --- waiting ---
@@ -628,16 +771,29 @@ Session::Session(const Settings& settings, const Until& until) : impl_(std::make
 }
 
 Session::~Session() {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->closing = true;
+  }
   impl_->heart = {};  // stops and joins it
   impl_->drain();
   impl_->close();
 }
 
-Reply<Created> Session::create(const std::string& path, const std::string& data, Mode mode) {
-  return {*this, impl_->create(impl_->full(path), path, data, mode)};
+Reply<Created> Session::create(const std::string& path, const std::string& data, Mode mode, Duration ttl) {
+  return {*this, impl_->create(impl_->full(path), path, data, mode, ttl)};
 }
 
 Reply<std::optional<Node>> Session::get(const std::string& path) { return {*this, impl_->get(path, nullptr)}; }
+
+Reply<std::optional<Stat>> Session::stat(const std::string& path) {
+  return {*this, impl_->ask<std::optional<Stat>>(
+                     "look at", path, false, {ZNONODE},
+                     [](const Raw& raw) { return raw.rc == ZOK ? std::optional(stat_of(raw.stat)) : std::nullopt; },
+                     [&, target = impl_->full(path)](Call* call) {
+                       return zoo_aexists(impl_->handle, target.c_str(), 0, Impl::on_stat, call);
+                     })};
+}
 
 Reply<Names> Session::children(const std::string& path) { return {*this, impl_->children(path, nullptr)}; }
 
@@ -702,6 +858,7 @@ Reply<Outcome> Session::transact(const std::vector<Operation>& operations) {
     check_size(operation.path, operation.data.size());
   }
   std::vector<zoo_op_t> ops(operations.size());
+  std::vector<std::string> names(operations.size());  // room for the client library to write into
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const auto& [kind, path, data, mode, version] = operations[i];
     const char* const target = targets[i].c_str();
@@ -711,7 +868,9 @@ Reply<Outcome> Session::transact(const std::vector<Operation>& operations) {
         zoo_check_op_init(&ops[i], target, version);
         break;
       case Operation::Kind::create:
-        zoo_create_op_init(&ops[i], target, data.data(), size, impl_->acl(), mode_of(mode), nullptr, 0);
+        names[i].resize(targets[i].size() + sequence_digits + 1);
+        zoo_create_op_init(&ops[i], target, data.data(), size, impl_->acl(), mode_of(mode), names[i].data(),
+                           static_cast<int>(names[i].size()));
         break;
       case Operation::Kind::set:
         zoo_set_op_init(&ops[i], target, data.data(), size, version, nullptr);
@@ -724,17 +883,41 @@ Reply<Outcome> Session::transact(const std::vector<Operation>& operations) {
   auto answer = impl_->ask<Outcome>(
       "transaction on", operations.empty() ? "nothing" : operations[0].path, true,
       {ZNONODE, ZNODEEXISTS, ZBADVERSION, ZNOTEMPTY},
-      [](const Raw& raw) {
+      [prefix = impl_->settings.hosts.chroot.size()](const Raw& raw) {
         const auto failed = std::find_if(raw.results->begin(), raw.results->end(),
                                          [&](const zoo_op_result_t& result) { return result.err == raw.rc; });
-        return Outcome{static_cast<Code>(raw.rc), static_cast<std::size_t>(failed - raw.results->begin())};
+        Outcome outcome{static_cast<Code>(raw.rc), static_cast<std::size_t>(failed - raw.results->begin()), {}};
+        for (const auto& result : *raw.results)
+          outcome.created.push_back(
+              raw.rc != ZOK || result.value == nullptr ? "" : std::string(result.value).substr(prefix));
+        return outcome;
       },
       [&](Call* call) {
         call->results.resize(ops.size());
+        call->names = std::move(names);
         return zoo_amulti(impl_->handle, static_cast<int>(ops.size()), ops.data(), call->results.data(), Impl::on_void,
                           call);
       });
   return {*this, std::move(answer)};
+}
+
+void Session::listen(Listener listener) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->listener = std::move(listener);
+  impl_->start_heart();
+  if (impl_->state == Impl::State::lost) impl_->listener.lost();
+}
+
+std::uint64_t Session::subscribe(const std::string& path, Aspect aspect, bool await_creation) {
+  check_path(path);
+  std::uint64_t number = 0;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    number = ++impl_->newest_subscription;
+    impl_->subscriptions.emplace(number, Subscription{path, aspect, await_creation});
+  }
+  impl_->ask_subscription(number);
+  return number;
 }
 
 bool Session::make_directory(const std::string& path, const std::string& data, const Until& until) {

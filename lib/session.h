@@ -39,8 +39,13 @@ struct Stat {
   std::int64_t czxid = 0;  // the transaction that created the node: the fencing token
   std::int64_t mzxid = 0;  // the one that last set its data
   std::int64_t pzxid = 0;  // the one that last changed its children
-  std::int64_t owner = 0;  // the session of an ephemeral node, else 0
-  std::int32_t version = 0;
+  std::int64_t ctime = 0;  // when, by the server's clock, in milliseconds since 1970: for people
+  std::int64_t mtime = 0;
+  std::int64_t owner = 0;     // the session of an ephemeral node, else 0
+  std::int32_t version = 0;   // how often the data were set
+  std::int32_t cversion = 0;  // how often children were created or deleted
+  std::int32_t aversion = 0;  // how often the access list was set
+  std::int32_t bytes = 0;     // of data
   std::int32_t children = 0;
 };
 
@@ -49,7 +54,15 @@ struct Node {
   Stat stat;
 };
 
-enum class Mode { persistent, persistent_sequential, ephemeral, ephemeral_sequential, container };
+enum class Mode {
+  persistent,
+  persistent_sequential,
+  ephemeral,
+  ephemeral_sequential,
+  container,
+  ttl,  // the server deletes it when it has had no child and no change for so long
+  ttl_sequential,
+};
 
 struct Created {
   Code code = Code::ok;  // ok, node_exists, or no_node: the parent is missing
@@ -67,8 +80,9 @@ struct Operation {
 };
 
 struct Outcome {
-  Code code = Code::ok;    // why the transaction failed, if it did: nothing was changed then
-  std::size_t failed = 0;  // the first operation that failed
+  Code code = Code::ok;                // why the transaction failed, if it did: nothing was changed then
+  std::size_t failed = 0;              // the first operation that failed
+  std::vector<std::string> created{};  // for each operation the path that it created, or nothing
 };
 
 class Session;
@@ -124,6 +138,24 @@ struct Vigil {
   std::function<void(const std::string& why)> lost;  // once
 };
 
+/// What of a node a subscription follows.
+enum class Aspect { data, children };
+
+/// What a subscription has read.
+struct Reading {
+  std::uint64_t subscription = 0;
+  Code code = Code::ok;  // ok, no_node, or why it cannot be read: no_auth
+  Node node{};           // without data, if the children are followed
+  std::vector<std::string> children{};
+  int connection = 0;  // one more after each interruption
+};
+
+/// Told by the session's threads: must note and return.
+struct Listener {
+  std::function<void(Reading)> read;
+  std::function<void()> lost;  // the session is over, and with it its subscriptions
+};
+
 class Session {
  public:
   /// Connects. Blocks until connected, `settings.connect_timeout` or `until`. Throws CannotConnect, which says where it
@@ -136,8 +168,11 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  Reply<Created> create(const std::string& path, const std::string& data, Mode mode);
+  /// Throws Error with Code::unimplemented if the server does not know the mode.
+  Reply<Created> create(const std::string& path, const std::string& data, Mode mode, Duration ttl = {});
   Reply<std::optional<Node>> get(const std::string& path);
+  /// Needs no permission to read.
+  Reply<std::optional<Stat>> stat(const std::string& path);
   Reply<std::optional<std::vector<std::string>>> children(const std::string& path);
   /// Answers the new stat; nullopt if there is no such node or it has another version.
   Reply<std::optional<Stat>> set(const std::string& path, const std::string& data, int version = -1);
@@ -152,6 +187,14 @@ class Session {
   /// As get and children, and tells of the next change: of the node's data or its end; of its children or its end.
   std::pair<Reply<std::optional<Node>>, Watch> watch(const std::string& path);
   std::pair<Reply<std::optional<std::vector<std::string>>>, Watch> watch_children(const std::string& path);
+
+  /// From now on subscriptions are possible. To be called once.
+  void listen(Listener listener);
+
+  /// Follows a node: reads it now and after every change, and tells the listener each time. Between two readings the
+  /// server may have made more than one change. After an interruption it is read anew, changed or not. If there is no
+  /// such node, the listener is told, and the subscription waits for it, or ends if `await_creation` is false.
+  std::uint64_t subscribe(const std::string& path, Aspect aspect, bool await_creation);
 
   /// Creates the node with `data` if it is missing, and its missing ancestors: containers, which the server removes
   /// when they have been used and are empty again; those of the chroot are persistent. Answers whether this call

@@ -101,7 +101,8 @@ Tool::Tool(std::string name, std::vector<std::string> usage, std::string summary
 
 void Tool::add(std::string names, std::string placeholder, std::string help,
                std::function<void(const std::string&)> set) {
-  options_.push_back({std::move(names), std::move(placeholder), std::move(help), std::move(set), section_});
+  options_.push_back(
+      {std::move(names), std::move(placeholder), std::move(help), std::move(set), section_, section_subcommands_});
 }
 
 void Tool::flag(std::string names, bool& value, std::string help) {
@@ -156,9 +157,44 @@ void Tool::list(std::string names, std::string placeholder, std::vector<std::str
       [&values](const std::string& text) { values.push_back(text); });
 }
 
-void Tool::argument(std::string name, std::string& value) { arguments_.emplace_back(std::move(name), &value); }
+void Tool::subcommand(std::string& value, std::vector<std::string> choices) {
+  subcommand_ = &value;
+  subcommands_ = std::move(choices);
+}
+
+void Tool::options_of(std::vector<std::string> subcommands) {
+  section_ = "Options of";
+  for (std::size_t i = 0; i < subcommands.size(); ++i)
+    section_ += (i == 0 ? " " : i + 1 < subcommands.size() ? ", " : " and ") + subcommands[i];
+  section_subcommands_ = std::move(subcommands);
+}
+
+void Tool::argument(std::string name, std::string& value) {
+  arguments_.push_back({std::move(name), [&value](const std::string& text) { value = text; }, true});
+}
+
+void Tool::argument(std::string name, std::optional<std::string>& value) {
+  arguments_.push_back({std::move(name), [&value](const std::string& text) { value = text; }, false});
+}
+
+void Tool::arguments(std::string name, std::vector<Marked>& values) {
+  many_name_ = std::move(name);
+  many_ = &values;
+}
+
+void Tool::mark(std::string name, std::string help) {
+  marks_.push_back(name);
+  add(std::move(name), "", std::move(help), [](const std::string&) {});
+}
+
+void Tool::command_after(std::string option, std::vector<std::string>& words, std::string help) {
+  command_option_ = option;
+  command_ = &words;
+  add(std::move(option), "COMMAND [ARG]...", std::move(help), [](const std::string&) {});
+}
 
 void Tool::add_common_options() {
+  section_subcommands_ = {};
   section_ = "Connection";
   option("--hosts", "HOST:PORT[,...][/CHROOT]", hosts_,
          "the servers, and a prefix for all paths (default: 127.0.0.1:2181)");
@@ -179,25 +215,32 @@ void Tool::add_common_options() {
   environment("ZK_HOSTS, ZK_SESSION_TIMEOUT, ZK_AUTH_FILE", "stand for --hosts, --session-timeout and --auth-file");
 }
 
-const Tool::Option* Tool::find(const std::string& name) const {
+// An option of the subcommand, or one for all.
+const Tool::Option* Tool::find(const std::string& name, const std::string& subcommand) const {
+  const Option* common = nullptr;
   for (const auto& option : options_) {
     std::istringstream names(option.names);
-    for (std::string known; std::getline(names >> std::ws, known, ',');)
-      if (known == name) return &option;
+    for (std::string known; std::getline(names >> std::ws, known, ',');) {
+      if (known != name) continue;
+      if (option.subcommands.empty())
+        common = &option;
+      else if (std::ranges::find(option.subcommands, subcommand) != option.subcommands.end())
+        return &option;
+    }
   }
-  return nullptr;
+  return common;
 }
 
 // Whether the next word belongs to this one: after `--wait`, or after `-w`, also at the end of a bundle like `-nw`.
-bool Tool::wants_value(const std::string& word) const {
+bool Tool::wants_value(const std::string& word, const std::string& subcommand) const {
   const auto takes_value = [&](const std::string& name) {
-    const Option* const option = find(name);
+    const Option* const option = find(name, subcommand);
     return option != nullptr && !option->placeholder.empty();
   };
   if (word.starts_with("--")) {
     const auto equals = word.find('=');
     if (equals == std::string::npos) return takes_value(word);
-    const Option* const option = find(word.substr(0, equals));
+    const Option* const option = find(word.substr(0, equals), subcommand);
     if (option != nullptr && option->placeholder.empty()) throw Refused(word.substr(0, equals) + " takes no value");
     return false;
   }
@@ -209,30 +252,49 @@ bool Tool::wants_value(const std::string& word) const {
 // Options stand before and between the arguments; the command begins after them, and is not looked into.
 Tool::Words Tool::split(int argc, char** argv) const {
   Words words;
-  bool options_over = false;
+  std::string mark;
+  bool options_over = false, used = true;  // the mark
+  const auto rest_is_command = [&](int from) {
+    words.has_command = true;
+    words.command.assign(argv + from, argv + argc);
+  };
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
+    const bool before = subcommand_ != nullptr && words.subcommand.empty();
     if (!options_over && word == "--") {
       options_over = true;
+    } else if (!options_over && !command_option_.empty() && word == command_option_) {
+      rest_is_command(i + 1);
+      break;
+    } else if (!options_over && std::ranges::find(marks_, word) != marks_.end()) {
+      mark = word;
+      used = false;
     } else if (!options_over && word.size() > 1 && word[0] == '-') {
-      words.options.push_back(word);
-      if (wants_value(word) && i + 1 < argc) words.options.emplace_back(argv[++i]);
-    } else if (words.arguments.size() < arguments_.size()) {
-      words.arguments.push_back(word);
+      auto& options = before ? words.common : words.options;
+      options.push_back(word);
+      if (wants_value(word, words.subcommand) && i + 1 < argc) options.emplace_back(argv[++i]);
+    } else if (before) {
+      words.subcommand = word;
+    } else if (many_ != nullptr || words.arguments.size() < arguments_.size()) {
+      words.arguments.push_back({word, mark});
+      used = true;
     } else {
-      words.command.assign(argv + i, argv + argc);
+      rest_is_command(i);
       break;
     }
   }
+  if (!used)
+    for (auto& argument : words.arguments)
+      if (argument.mark.empty()) argument.mark = mark;
   return words;
 }
 
-void Tool::parse(int argc, char** argv) {
-  Words words = split(argc, argv);
+void Tool::parse_options(std::vector<std::string> words, const std::string& subcommand) {
   CLI::App app;
   app.set_help_flag();
   for (const auto& known : options_) {
     const auto names = in_cli11_form(known.names);
+    if (find(names.substr(0, names.find(',')), subcommand) != &known) continue;
     if (known.placeholder.empty())
       app.add_flag_function(names,
                             [&known](std::int64_t count) {
@@ -246,17 +308,41 @@ void Tool::parse(int argc, char** argv) {
                                                         })
           ->allow_extra_args(false);
   }
-  std::reverse(words.options.begin(), words.options.end());  // as CLI11 wants them
+  std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {
-    app.parse(words.options);
+    app.parse(words);
   } catch (const CLI::ParseError& error) {
-    throw Refused(printable(error.what()));
+    throw Refused(printable(error.what()) + (subcommand.empty() ? "" : " (" + name_ + " " + subcommand + ")"));
   }
+}
+
+void Tool::parse(int argc, char** argv) {
+  Words words = split(argc, argv);
+  parse_options(std::move(words.common), "");
   if (help_ || version_) return;
-  for (std::size_t i = 0; i < arguments_.size(); ++i) {
-    if (i >= words.arguments.size()) throw Refused(arguments_[i].first + " is missing");
-    *arguments_[i].second = words.arguments[i];
+  if (subcommand_ != nullptr) {
+    if (std::ranges::find(subcommands_, words.subcommand) == subcommands_.end()) {
+      std::string all;
+      for (const auto& one : subcommands_) all += (all.empty() ? "" : ", ") + one;
+      throw Refused(words.subcommand.empty() ? "what to do is missing: " + all
+                                             : "'" + printable(words.subcommand, 100) + "' is not one of " + all);
+    }
+    *subcommand_ = words.subcommand;
   }
+  parse_options(std::move(words.options), words.subcommand);
+  if (help_ || version_) return;
+  if (many_ != nullptr) {
+    if (words.arguments.empty()) throw Refused(many_name_ + " is missing");
+    *many_ = std::move(words.arguments);
+  } else {
+    for (std::size_t i = 0; i < arguments_.size(); ++i) {
+      if (i < words.arguments.size())
+        arguments_[i].set(words.arguments[i].text);
+      else if (arguments_[i].required)
+        throw Refused(arguments_[i].name + " is missing");
+    }
+  }
+  if (words.has_command && words.command.empty()) throw Refused(command_option_ + ": COMMAND is missing");
   if (command_ != nullptr)
     *command_ = std::move(words.command);
   else if (!words.command.empty())
@@ -299,7 +385,12 @@ std::string Tool::help() const {
   text += "\nDurations: 250ms, 1.5s, 2m; a bare number is seconds.\n\nEnvironment:\n";
   for (const auto& [variable, meaning] : environment_) text += entry(variable, meaning, option_column);
   text += "\nExit status:\n";
-  for (const auto& [status, meaning] : exit_statuses) text += entry(status, meaning, 12);
+  for (const auto& [status, meaning] : exit_statuses) {
+    if (std::string_view(status) == "1-99" && !answers_.empty())
+      for (const auto& [own, what] : answers_) text += entry(own, what, 12);
+    else
+      text += entry(status, meaning, 12);
+  }
   text += examples_.size() > 1 ? "\nExamples:\n" : "\nExample:\n";
   for (const auto& [command, effect] : examples_) text += "  " + command + "\n      " + wrapped(effect, 6) + "\n";
   return text;

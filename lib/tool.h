@@ -63,10 +63,30 @@ class Tool {
   /// May be repeated.
   void list(std::string names, std::string placeholder, std::vector<std::string>& values, std::string help);
 
-  /// Arguments in order; `required` ones come first. Options may stand before and between them.
+  /// An argument that a group of others follows, of which each has its own meaning: `zk-node get`. To be called first.
+  void subcommand(std::string& value, std::vector<std::string> choices);
+  /// The options that follow go with these subcommands only, and hide a common one of the same name.
+  void options_of(std::vector<std::string> subcommands);
+
+  /// Arguments in order, the optional ones last. Options may stand before and between them.
   void argument(std::string name, std::string& value);
+  void argument(std::string name, std::optional<std::string>& value);
   /// What follows the arguments, as it stands: a command. A `--` ends the options, and is not part of it.
   void command(std::vector<std::string>& words) { command_ = &words; }
+  /// The same, but after an option. It ends the arguments.
+  void command_after(std::string option, std::vector<std::string>& words, std::string help);
+
+  /// An argument, and the mark that it stands behind.
+  struct Marked {
+    std::string text, mark;
+  };
+  /// Any number of arguments, but one at least.
+  void arguments(std::string name, std::vector<Marked>& values);
+  /// An option that says something of the arguments that follow it; if none does, of all that have no mark.
+  void mark(std::string name, std::string help);
+
+  /// What a status from 1 to 99 means here.
+  void answer(std::string status, std::string meaning) { answers_.emplace_back(std::move(status), std::move(meaning)); }
 
   /// The status when waiting took too long: 124 unless an option changes it.
   int gave_up = status_gave_up;
@@ -79,16 +99,28 @@ class Tool {
     std::string names, placeholder, help;
     std::function<void(const std::string&)> set;  // called for each value, or with "" for a flag
     std::string section;
+    std::vector<std::string> subcommands;  // empty: all
+  };
+  struct Argument {
+    std::string name;
+    std::function<void(const std::string&)> set;
+    bool required;
   };
   struct Words {
-    std::vector<std::string> options, arguments, command;
+    std::string subcommand;
+    std::vector<std::string> common;  // options before the subcommand
+    std::vector<std::string> options;
+    std::vector<Marked> arguments;
+    std::vector<std::string> command;
+    bool has_command = false;
   };
 
   void add(std::string names, std::string placeholder, std::string help, std::function<void(const std::string&)> set);
   void add_common_options();
-  const Option* find(const std::string& name) const;
-  bool wants_value(const std::string& word) const;
+  const Option* find(const std::string& name, const std::string& subcommand) const;
+  bool wants_value(const std::string& word, const std::string& subcommand) const;
   Words split(int argc, char** argv) const;
+  void parse_options(std::vector<std::string> words, const std::string& subcommand);
   void parse(int argc, char** argv);
   Settings settings() const;
   std::string help() const;
@@ -97,10 +129,15 @@ class Tool {
   std::string name_;
   std::vector<std::string> usage_;
   std::string summary_, description_;
-  std::vector<std::pair<std::string, std::string>> examples_, environment_;
+  std::vector<std::pair<std::string, std::string>> examples_, environment_, answers_;
   std::vector<Option> options_;
   std::string section_ = "Options";
-  std::vector<std::pair<std::string, std::string*>> arguments_;
+  std::vector<std::string> section_subcommands_, subcommands_;
+  std::string* subcommand_ = nullptr;
+  std::vector<Argument> arguments_;
+  std::string many_name_, command_option_;
+  std::vector<Marked>* many_ = nullptr;
+  std::vector<std::string> marks_;
   std::vector<std::string>* command_ = nullptr;
 
   bool help_ = false, version_ = false, quiet_ = false;

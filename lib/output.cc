@@ -1,0 +1,106 @@
+#include "output.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+
+#include "error.h"
+
+namespace zk {
+
+namespace {
+
+// A descriptor that becomes readable when a stop is requested.
+class Bell {
+ public:
+  explicit Bell(const std::stop_token& stop) : fd_(eventfd(0, EFD_CLOEXEC)) { ring_.emplace(stop, Ring{fd_}); }
+  ~Bell() {
+    ring_.reset();  // first: it may be ringing
+    close(fd_);
+  }
+  Bell(const Bell&) = delete;
+  Bell& operator=(const Bell&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  struct Ring {
+    int fd;
+    void operator()() const {
+      const std::uint64_t one = 1;
+      [[maybe_unused]] const ssize_t size = ::write(fd, &one, sizeof one);
+    }
+  };
+  int fd_;
+  std::optional<std::stop_callback<Ring>> ring_;
+};
+
+int milliseconds_left(Time deadline) {
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(std::min(deadline - Clock::now(), Duration(std::chrono::hours(1))));
+  return std::max(0, static_cast<int>(left.count()));
+}
+
+}  // namespace
+
+Output::Output() : fd_(STDOUT_FILENO), terminal_(isatty(STDOUT_FILENO) == 1) {
+  struct stat status {};
+  if (fstat(STDOUT_FILENO, &status) != 0) return;
+  socket_ = S_ISSOCK(status.st_mode);
+  if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode)) return;
+  // Opened anew, so that it can be written to without blocking although others share the descriptor.
+  const int fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) return;
+  fd_ = fd;
+  own_ = true;
+}
+
+Output::~Output() {
+  watch_ = {};
+  if (own_) close(fd_);
+}
+
+void Output::write(std::string_view text, const Until& until) {
+  while (!text.empty()) {
+    const ssize_t size = socket_ ? send(fd_, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                                 : ::write(fd_, text.data(), text.size());
+    if (size >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(size));
+    } else if (errno == EAGAIN) {
+      wait(POLLOUT, until);
+      if (until.stop.stop_requested()) throw Stopped("stopped while writing to standard output");
+      if (until.expired()) throw TimedOut("nobody reads standard output");
+    } else if (errno == EPIPE || (errno == EIO && terminal_)) {
+      throw ReaderGone("nobody reads standard output any more");
+    } else if (errno != EINTR) {
+      throw std::runtime_error("cannot write to standard output: " + std::string(std::strerror(errno)));
+    }
+  }
+}
+
+void Output::when_reader_goes(std::function<void()> gone) {
+  watch_ = std::jthread([this, gone = std::move(gone)](const std::stop_token& stop) {
+    while (!stop.stop_requested())
+      if (wait(0, {Time::max(), stop})) {
+        gone();
+        return;
+      }
+  });
+}
+
+// Answers whether the descriptor has something to say: room, or that its reader has gone.
+bool Output::wait(short events, const Until& until) {
+  const Bell bell(until.stop);
+  pollfd sources[] = {{fd_, events, 0}, {bell.fd(), POLLIN, 0}};
+  poll(sources, 2, milliseconds_left(until.deadline));
+  return (sources[0].revents & (events | POLLERR | POLLHUP)) != 0;
+}
+
+}  // namespace zk
