@@ -2,21 +2,17 @@
 
 #include <unistd.h>
 
-#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "text.h"
+#include "wall_clock.h"
 
 namespace zk {
 
 Identity Identity::mine(std::string label) {
   char host[256] = "";
   gethostname(host, sizeof host - 1);
-  char since[32] = "";
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  std::strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
-  return {host, getpid(), std::move(label), since};
+  return {host, getpid(), std::move(label), iso_time(wall_clock(), /*with_milliseconds=*/false)};
 }
 
 std::string Identity::json() const {

@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "error.h"
 #include "path.h"
+#include "text.h"
 
 namespace zk {
 
@@ -256,6 +258,16 @@ std::vector<Place> places(Session& session, const std::string& path, const Until
   for (std::size_t i = 0; i < contenders.size(); ++i)
     if (auto node = nodes[i].get(until)) places.push_back({contenders[i], std::move(*node), holds[i]});
   return places;
+}
+
+bool is_inside(Session& session, const std::string& node, const Until& until) {
+  const auto contender = parse_contender(name_of(node));
+  if (!contender) throw Refused(printable(node, 200) + " is not the node of one who holds a lock: take ZK_LOCK_NODE");
+  const std::string path = parent_of(node);
+  const auto folder = session.insist(until, [&] { return session.get(path); });
+  const auto children = session.insist(until, [&] { return session.children(path); });
+  if (!folder || !children) return false;
+  return turn_of(contender->name, *children, stored_limit(folder->data).value_or(1)).kind == Turn::Kind::enter;
 }
 
 }  // namespace zk

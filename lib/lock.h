@@ -71,4 +71,8 @@ struct Place {
 /// The holders and the queue in order; a picture that may be old when it is looked at. Empty if there is no such lock.
 std::vector<Place> places(Session& session, const std::string& path, const Until& until);
 
+/// Whether the contender with this node is inside. Then it stays so for as long as the node exists. Blocks until
+/// answered or `until` ends; throws as requests do, and Refused if that is no contender's node.
+bool is_inside(Session& session, const std::string& node, const Until& until);
+
 }  // namespace zk

@@ -2,53 +2,17 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 #include <cstring>
-#include <optional>
 
+#include "bell.h"
 #include "error.h"
 
 namespace zk {
-
-namespace {
-
-// A descriptor that becomes readable when a stop is requested.
-class Bell {
- public:
-  explicit Bell(const std::stop_token& stop) : fd_(eventfd(0, EFD_CLOEXEC)) { ring_.emplace(stop, Ring{fd_}); }
-  ~Bell() {
-    ring_.reset();  // first: it may be ringing
-    close(fd_);
-  }
-  Bell(const Bell&) = delete;
-  Bell& operator=(const Bell&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  struct Ring {
-    int fd;
-    void operator()() const {
-      const std::uint64_t one = 1;
-      [[maybe_unused]] const ssize_t size = ::write(fd, &one, sizeof one);
-    }
-  };
-  int fd_;
-  std::optional<std::stop_callback<Ring>> ring_;
-};
-
-int milliseconds_left(Time deadline) {
-  const auto left =
-      std::chrono::ceil<std::chrono::milliseconds>(std::min(deadline - Clock::now(), Duration(std::chrono::hours(1))));
-  return std::max(0, static_cast<int>(left.count()));
-}
-
-}  // namespace
 
 Output::Output() : fd_(STDOUT_FILENO), terminal_(isatty(STDOUT_FILENO) == 1) {
   struct stat status {};

@@ -7,8 +7,6 @@ namespace zk {
 
 namespace {
 
-// The server's limit is 1 MiB for the whole request (jute.maxbuffer); the rest is left for the path and access list.
-constexpr std::size_t most_data = 1'000'000;
 constexpr std::size_t longest_path = 1024;
 constexpr std::size_t longest_name = 64;
 

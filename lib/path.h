@@ -15,6 +15,10 @@ void check_path(const std::string& path);
 /// members, seats and the like. `what` says which in the message.
 void check_name(std::string_view what, const std::string& name);
 
+/// What a node can hold, in bytes: the server's limit is 1 MiB for a whole request (jute.maxbuffer); the rest is left
+/// for the path and the access list.
+constexpr std::size_t most_data = 1'000'000;
+
 /// Throws Refused if a request with so much data would make the server drop the connection.
 void check_size(const std::string& path, std::size_t bytes);
 

@@ -118,7 +118,8 @@ struct Call {
   Time sent;
   bool commits = false;                  // a success proves a quorum
   std::vector<zoo_op_result_t> results;  // of a transaction; written by the client library
-  std::vector<std::string> names;        // of the nodes it creates, as well
+  std::vector<std::string> names;        // of the nodes that it creates, as well
+  std::vector<::Stat> stats;             // of those that it sets, as well
 };
 
 // The context of one watch: owned like a Call, but kept until it fires.
@@ -466,7 +467,8 @@ struct Session::Impl {
             std::function<void(const Raw&)> fill, const std::function<int(Call*)>& start) {
     answer->operation = operation;
     answer->path = path;
-    auto call = std::make_unique<Call>(Call{this, std::move(answer), std::move(fill), Clock::now(), commits, {}, {}});
+    auto call =
+        std::make_unique<Call>(Call{this, std::move(answer), std::move(fill), Clock::now(), commits, {}, {}, {}});
     Call* const context = call.get();
     {
       const std::lock_guard lock(mutex);
@@ -859,6 +861,7 @@ Reply<Outcome> Session::transact(const std::vector<Operation>& operations) {
   }
   std::vector<zoo_op_t> ops(operations.size());
   std::vector<std::string> names(operations.size());  // room for the client library to write into
+  std::vector<::Stat> stats(operations.size());
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const auto& [kind, path, data, mode, version] = operations[i];
     const char* const target = targets[i].c_str();
@@ -873,7 +876,7 @@ Reply<Outcome> Session::transact(const std::vector<Operation>& operations) {
                            static_cast<int>(names[i].size()));
         break;
       case Operation::Kind::set:
-        zoo_set_op_init(&ops[i], target, data.data(), size, version, nullptr);
+        zoo_set_op_init(&ops[i], target, data.data(), size, version, &stats[i]);
         break;
       case Operation::Kind::remove:
         zoo_delete_op_init(&ops[i], target, version);
@@ -882,19 +885,22 @@ Reply<Outcome> Session::transact(const std::vector<Operation>& operations) {
   }
   auto answer = impl_->ask<Outcome>(
       "transaction on", operations.empty() ? "nothing" : operations[0].path, true,
-      {ZNONODE, ZNODEEXISTS, ZBADVERSION, ZNOTEMPTY},
+      {ZNONODE, ZNODEEXISTS, ZBADVERSION, ZNOTEMPTY, ZNOAUTH, ZNOCHILDRENFOREPHEMERALS},
       [prefix = impl_->settings.hosts.chroot.size()](const Raw& raw) {
         const auto failed = std::find_if(raw.results->begin(), raw.results->end(),
                                          [&](const zoo_op_result_t& result) { return result.err == raw.rc; });
         Outcome outcome{static_cast<Code>(raw.rc), static_cast<std::size_t>(failed - raw.results->begin()), {}};
-        for (const auto& result : *raw.results)
-          outcome.created.push_back(
-              raw.rc != ZOK || result.value == nullptr ? "" : std::string(result.value).substr(prefix));
+        for (const auto& result : *raw.results) {
+          const bool done = raw.rc == ZOK;
+          outcome.created.push_back(done && result.value != nullptr ? std::string(result.value).substr(prefix) : "");
+          outcome.stats.push_back(done ? stat_of(result.stat) : Stat{});
+        }
         return outcome;
       },
       [&](Call* call) {
         call->results.resize(ops.size());
         call->names = std::move(names);
+        call->stats = std::move(stats);
         return zoo_amulti(impl_->handle, static_cast<int>(ops.size()), ops.data(), call->results.data(), Impl::on_void,
                           call);
       });

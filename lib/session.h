@@ -83,6 +83,7 @@ struct Outcome {
   Code code = Code::ok;                // why the transaction failed, if it did: nothing was changed then
   std::size_t failed = 0;              // the first operation that failed
   std::vector<std::string> created{};  // for each operation the path that it created, or nothing
+  std::vector<Stat> stats{};           // for each operation that set data the new stat, or nothing
 };
 
 class Session;

@@ -17,6 +17,17 @@ bool harmful(char32_t c) {
          c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
 }
 
+std::size_t columns(char32_t c) {
+  const auto in = [c](char32_t first, char32_t last) { return c >= first && c <= last; };
+  if (in(0x300, 0x36f) || in(0x1ab0, 0x1aff) || in(0x1dc0, 0x1dff) || in(0x20d0, 0x20ff) || in(0xfe00, 0xfe0f) ||
+      in(0xfe20, 0xfe2f))
+    return 0;
+  if (in(0x1100, 0x115f) || in(0x2e80, 0xa4cf) || in(0xac00, 0xd7a3) || in(0xf900, 0xfaff) || in(0xfe30, 0xfe6f) ||
+      in(0xff00, 0xff60) || in(0xffe0, 0xffe6) || in(0x1f300, 0x1faff) || in(0x20000, 0x3fffd))
+    return 2;
+  return 1;
+}
+
 template <class... Value>
 std::string formatted(const char* format, Value... value) {
   std::array<char, 16> text{};
@@ -64,6 +75,53 @@ std::string printable(std::string_view text, std::size_t most) {
   }
   if (at < text.size()) shown += "… (" + std::to_string(text.size() - at) + " bytes more)";
   return shown;
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = next_utf8(text).length;
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
+std::string base64(std::string_view bytes) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    const auto byte = [&](std::size_t i) -> std::uint32_t {
+      return at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0;
+    };
+    const std::uint32_t group = byte(0) << 16 | byte(1) << 8 | byte(2);
+    for (std::size_t i = 0; i < 4; ++i) text += i > bytes.size() - at ? '=' : digits[group >> (18 - 6 * i) & 63];
+  }
+  return text;
+}
+
+std::size_t columns(std::string_view text) {
+  std::size_t sum = 0;
+  while (!text.empty()) {
+    const auto [length, point] = next_utf8(text);
+    sum += length == 0 ? 1 : columns(point);
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return sum;
+}
+
+std::string cut(std::string_view text, std::size_t most_columns) {
+  if (most_columns == 0) return "";
+  if (columns(text) <= most_columns) return std::string(text);
+  std::size_t at = 0, used = 0;
+  while (at < text.size()) {
+    const auto [length, point] = next_utf8(text.substr(at));
+    const std::size_t width = length == 0 ? 1 : columns(point);
+    if (used + width > most_columns - 1) break;
+    used += width;
+    at += length == 0 ? 1 : length;
+  }
+  return std::string(text.substr(0, at)) + "…";
 }
 
 }  // namespace zk

@@ -18,4 +18,15 @@ Utf8 next_utf8(std::string_view text);
 /// At most `most` bytes of input are shown; what was left out is counted.
 std::string printable(std::string_view text, std::size_t most = 4096);
 
+bool is_utf8(std::string_view text);
+
+std::string base64(std::string_view bytes);
+
+/// How many columns of a terminal printable text takes: East Asian wide characters and emoji take two, combining ones
+/// none.
+std::size_t columns(std::string_view text);
+
+/// The beginning of printable text that fits, with `…` as its last column if something was left out.
+std::string cut(std::string_view text, std::size_t most_columns);
+
 }  // namespace zk

@@ -14,6 +14,7 @@
 
 #include "error.h"
 #include "log.h"
+#include "output.h"
 #include "text.h"
 
 #ifndef ZKUTILS_VERSION
@@ -163,7 +164,7 @@ void Tool::subcommand(std::string& value, std::vector<std::string> choices) {
 }
 
 void Tool::options_of(std::vector<std::string> subcommands) {
-  section_ = "Options of";
+  section_ = subcommands.empty() ? "Options" : "Options of";
   for (std::size_t i = 0; i < subcommands.size(); ++i)
     section_ += (i == 0 ? " " : i + 1 < subcommands.size() ? ", " : " and ") + subcommands[i];
   section_subcommands_ = std::move(subcommands);
@@ -272,7 +273,9 @@ Tool::Words Tool::split(int argc, char** argv) const {
     } else if (!options_over && word.size() > 1 && word[0] == '-') {
       auto& options = before ? words.common : words.options;
       options.push_back(word);
-      if (wants_value(word, words.subcommand) && i + 1 < argc) options.emplace_back(argv[++i]);
+      if (!wants_value(word, words.subcommand)) continue;
+      if (i + 1 == argc) throw Refused(printable(word, 100) + " needs a value");
+      options.emplace_back(argv[++i]);
     } else if (before) {
       words.subcommand = word;
     } else if (many_ != nullptr || words.arguments.size() < arguments_.size()) {
@@ -406,6 +409,8 @@ int Tool::guarded(const std::function<int()>& body) const {
   } catch (const SessionLost& error) {
     log::error(std::string("lost: ") + error.what());
     return status_lost;
+  } catch (const ReaderGone&) {
+    return status_signal + SIGPIPE;  // as if we had died of it, like any other tool
   } catch (const ConnectionLoss& error) {
     log::error(error.what());
     return status_unknown;

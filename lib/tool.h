@@ -65,7 +65,7 @@ class Tool {
 
   /// An argument that a group of others follows, of which each has its own meaning: `zk-node get`. To be called first.
   void subcommand(std::string& value, std::vector<std::string> choices);
-  /// The options that follow go with these subcommands only, and hide a common one of the same name.
+  /// The options that follow go with these subcommands only, and hide a common one of the same name. None: with all.
   void options_of(std::vector<std::string> subcommands);
 
   /// Arguments in order, the optional ones last. Options may stand before and between them.

@@ -28,3 +28,31 @@ TEST_CASE("bytes that are not UTF-8 are shown as bytes") {
 }
 
 TEST_CASE("too much is cut, and the rest counted") { CHECK(printable("abcdef", 4) == "abcd… (2 bytes more)"); }
+
+TEST_CASE("base64 as in RFC 4648, section 10") {
+  CHECK(zk::base64("").empty());
+  CHECK(zk::base64("f") == "Zg==");
+  CHECK(zk::base64("fo") == "Zm8=");
+  CHECK(zk::base64("foo") == "Zm9v");
+  CHECK(zk::base64("foob") == "Zm9vYg==");
+  CHECK(zk::base64("foobar") == "Zm9vYmFy");
+  CHECK(zk::base64("\xff\xfe\xfd") == "//79");
+}
+
+TEST_CASE("text is cut where the screen ends, not in the middle of a character") {
+  CHECK(zk::columns("abc") == 3);
+  CHECK(zk::columns("\xe6\xbc\xa2\xe5\xad\x97") == 4);  // two wide ones
+  CHECK(zk::columns("e\xcc\x81") == 1);                 // an accent of its own
+  CHECK(zk::cut("abc", 3) == "abc");
+  CHECK(zk::cut("abcd", 3) == "ab\u2026");
+  CHECK(zk::cut("\xe6\xbc\xa2\xe5\xad\x97x", 4) == "\xe6\xbc\xa2\u2026");
+  CHECK(zk::cut("abc", 0).empty());
+  CHECK(zk::cut("abc", 1) == "\u2026");
+}
+
+TEST_CASE("what is UTF-8 and what is not") {
+  CHECK(zk::is_utf8(""));
+  CHECK(zk::is_utf8("a\xe2\x82\xac"));
+  CHECK_FALSE(zk::is_utf8("\xff"));
+  CHECK_FALSE(zk::is_utf8("a\xe2\x82"));
+}

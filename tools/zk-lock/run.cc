@@ -1,5 +1,3 @@
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,7 +5,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <iostream>
 #include <mutex>
 #include <sstream>
 
@@ -15,9 +12,11 @@
 #include "contender.h"
 #include "error.h"
 #include "identity.h"
+#include "input.h"
 #include "lease.h"
 #include "lock.h"
 #include "log.h"
+#include "output.h"
 #include "path.h"
 #include "text.h"
 #include "zk-lock.h"
@@ -213,40 +212,38 @@ Inside run_command(zk::Frame& frame, const Options& options, zk::Session& sessio
 
 // Holds until end of input or a signal.
 Inside hold(zk::Frame& frame, const Options& options, zk::Session& session, const std::vector<zk::Lock>& locks) {
-  const int wake = eventfd(0, EFD_CLOEXEC);
-  const auto ring = [wake] {
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t size = write(wake, &one, sizeof one);
-  };
   Loss loss;
   std::atomic<int> signal = 0;
-  const auto announce = [&] {
-    for (const auto& lock : locks) std::cout << lock.node() << " " << lock.token() << "\n";
-    std::cout.flush();
-    if (isatty(STDIN_FILENO) == 1) log::warning("holding " + options.path + "; Ctrl-D or Ctrl-C gives it up");
-  };
+  std::stop_source end;
   if (!frame.signals.hand_over([] {},
                                [&](int number) {
                                  if (number == SIGCONT) return;
                                  signal = number;
-                                 ring();
+                                 end.request_stop();
                                }))
     throw zk::Stopped("stopped before the lock was used");
   session.follow({[](zk::Time) {},
                   [&](const std::string& why) {
                     loss.note(why);
-                    ring();
+                    end.request_stop();
                   }});
-  announce();
-  for (bool more = true; more && signal == 0 && !loss.why();) {
-    pollfd sources[] = {{STDIN_FILENO, POLLIN, 0}, {wake, POLLIN, 0}};
-    poll(sources, 2, -1);
-    char ignored[4096];
-    if (sources[0].revents != 0) more = read(STDIN_FILENO, ignored, sizeof ignored) > 0;
+  const auto over = [&] {
+    frame.signals.take_back();
+    session.unguard();
+  };
+  const Until until{zk::Time::max(), end.get_token()};
+  try {
+    std::string announcement;
+    for (const auto& lock : locks) announcement += lock.node() + " " + std::to_string(lock.token()) + "\n";
+    zk::Output().write(announcement, until);
+    if (isatty(STDIN_FILENO) == 1) log::warning("holding " + options.path + "; Ctrl-D or Ctrl-C gives it up");
+    zk::wait_for_end_of_input(until);
+  } catch (const zk::Stopped&) {
+  } catch (...) {
+    over();
+    throw;
   }
-  frame.signals.take_back();
-  session.unguard();
-  close(wake);
+  over();
   return {signal == 0 ? zk::status_done : zk::status_signal + signal, loss.why(), false};
 }
 

@@ -1,0 +1,57 @@
+#include "input.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "bell.h"
+#include "error.h"
+
+namespace zk {
+
+namespace {
+
+using Buffer = std::array<char, 65536>;
+
+// What has come; nothing at the end.
+std::string_view read_some(Buffer& buffer, const Bell& bell, const Until& until) {
+  for (;;) {
+    pollfd sources[] = {{STDIN_FILENO, POLLIN, 0}, {bell.fd(), POLLIN, 0}};
+    poll(sources, 2, milliseconds_left(until.deadline));
+    if (until.stop.stop_requested()) throw Stopped("stopped while reading standard input");
+    if (until.expired()) throw TimedOut("standard input has not ended in time");
+    if (sources[0].revents == 0) continue;
+    const ssize_t size = read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (size >= 0) return {buffer.data(), static_cast<std::size_t>(size)};
+    if (errno != EINTR && errno != EAGAIN)
+      throw Refused("cannot read standard input: " + std::string(std::strerror(errno)));
+  }
+}
+
+}  // namespace
+
+Input read_input(std::size_t most, const Until& until) {
+  const Bell bell(until.stop);
+  Buffer buffer;
+  Input input;
+  while (input.size <= 16 * most) {
+    const auto some = read_some(buffer, bell, until);
+    if (some.empty()) break;
+    input.size += some.size();
+    input.bytes += some.substr(0, most - std::min(most, input.bytes.size()));
+  }
+  return input;
+}
+
+void wait_for_end_of_input(const Until& until) {
+  const Bell bell(until.stop);
+  Buffer buffer;
+  while (!read_some(buffer, bell, until).empty()) {
+  }
+}
+
+}  // namespace zk

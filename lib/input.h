@@ -1,0 +1,21 @@
+// Standard input.
+#pragma once
+#include <cstddef>
+#include <string>
+
+#include "until.h"
+
+namespace zk {
+
+/// All of standard input. Blocks until its end, or throws TimedOut or Stopped. Of more than `most` bytes only so many
+/// are kept, and `size` says how many there are; counting ends at sixteen times `most`.
+struct Input {
+  std::string bytes;
+  std::size_t size = 0;
+};
+Input read_input(std::size_t most, const Until& until);
+
+/// Blocks until standard input ends, or throws TimedOut or Stopped. What comes is ignored.
+void wait_for_end_of_input(const Until& until);
+
+}  // namespace zk
