@@ -42,6 +42,8 @@ void check_path(const std::string& path) {
   if (const char* wrong = fault(path)) throw Refused("path '" + printable(path, 200) + "' is not valid: " + wrong);
 }
 
+bool is_path(const std::string& path) { return fault(path) == nullptr; }
+
 void check_name(std::string_view what, const std::string& name) {
   constexpr std::string_view allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
   if (name.empty() || name.size() > longest_name || name == "." || name == ".." ||

@@ -11,6 +11,9 @@ namespace zk {
 /// not the server's own /zookeeper.
 void check_path(const std::string& path);
 
+/// Whether it is one.
+bool is_path(const std::string& path);
+
 /// Throws Refused unless `name` is 1 to 64 of A-Z a-z 0-9 . _ - and not `.` or `..`: names that people choose for
 /// members, seats and the like. `what` says which in the message.
 void check_name(std::string_view what, const std::string& name);

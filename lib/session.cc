@@ -926,6 +926,11 @@ std::uint64_t Session::subscribe(const std::string& path, Aspect aspect, bool aw
   return number;
 }
 
+void Session::unsubscribe(std::uint64_t subscription) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->subscriptions.erase(subscription);  // what is watched for it falls to nobody
+}
+
 bool Session::make_directory(const std::string& path, const std::string& data, const Until& until) {
   // Made from the whole path, so that a missing chroot is created like any other ancestor.
   const std::string target = impl_->full(path);

@@ -196,6 +196,7 @@ class Session {
   /// server may have made more than one change. After an interruption it is read anew, changed or not. If there is no
   /// such node, the listener is told, and the subscription waits for it, or ends if `await_creation` is false.
   std::uint64_t subscribe(const std::string& path, Aspect aspect, bool await_creation);
+  void unsubscribe(std::uint64_t subscription);
 
   /// Creates the node with `data` if it is missing, and its missing ancestors: containers, which the server removes
   /// when they have been used and are empty again; those of the chroot are persistent. Answers whether this call

@@ -1,0 +1,161 @@
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <map>
+#include <memory>
+
+#include "error.h"
+#include "handler.h"
+#include "log.h"
+#include "observe.h"
+#include "output.h"
+#include "record.h"
+#include "zk-watch.h"
+
+namespace {
+
+using Event = zk::Change::Event;
+
+// Why we stop although nobody sent a signal.
+class End {
+ public:
+  explicit End(const std::stop_token& signals) : forward_(signals, Forward{&stop_}) {}
+
+  zk::Until until(const std::optional<zk::Duration>& timeout) const {
+    const zk::Until until{zk::Time::max(), stop_.get_token()};
+    return timeout ? until.within(*timeout) : until;
+  }
+
+  // The first status counts.
+  void with(int status) {
+    int none = -1;
+    status_.compare_exchange_strong(none, status);
+    stop_.request_stop();
+  }
+  int status() const { return status_; }
+
+ private:
+  struct Forward {
+    std::stop_source* stop;
+    void operator()() const { stop->request_stop(); }
+  };
+  std::stop_source stop_;
+  std::atomic<int> status_ = -1;
+  std::stop_callback<Forward> forward_;
+};
+
+// Whether the condition holds for all of the paths.
+class Progress {
+ public:
+  explicit Progress(const Options& options) : condition_(options.until) {
+    for (const auto& target : options.targets) holds_[target.path] = false;
+  }
+  void note(const zk::Change& change) {
+    const auto found = holds_.find(change.path);
+    if (condition_ && found != holds_.end() && change.event != Event::unreadable && change.event != Event::left_out)
+      found->second = condition_->holds(change);
+  }
+  bool complete() const {
+    return condition_ && std::ranges::all_of(holds_, [](const auto& path) { return path.second; });
+  }
+
+ private:
+  const std::optional<Condition>& condition_;
+  std::map<std::string, bool> holds_;
+};
+
+zk::Handling handling(const Options& options, End& end) {
+  zk::Handling how{.argv = options.command, .debounce = options.debounce};
+  if (options.command_timeout) how.time_limit = *options.command_timeout;
+  how.most_runs = options.count.value_or(0);
+  how.ended = [&options, &end, runs = 0](const zk::Occasion& occasion, int status, const std::string& error) mutable {
+    const std::string about = options.command[0] + " for " + occasion.about;
+    if (!error.empty())
+      zk::log::warning("cannot execute " + about + ": " + error);
+    else if (status != 0)
+      zk::log::warning(about + " ended with status " + std::to_string(status));
+    else
+      zk::log::step(about + " ended");
+    if (status != 0 && options.fail_fast) end.with(status);
+    if (++runs == options.count) end.with(zk::status_done);
+  };
+  return how;
+}
+
+// What somebody has to know who relies on seeing everything.
+void check(const Options& options, const zk::Change& change) {
+  if (change.event == Event::left_out && change.missed > 0)
+    throw zk::Refused("there are too many nodes at and below " + change.path + " to watch them all with one session");
+  if (change.event != Event::unreadable) return;
+  const auto named = [&](const zk::Target& target) { return target.path == change.path; };
+  if (std::ranges::any_of(options.targets, named)) throw zk::Error(zk::Code::no_auth, "read", change.path);
+  zk::log::warning("what happens to " + change.path + " cannot be seen: not authorised to read it");
+}
+
+class Watching {
+ public:
+  Watching(zk::Frame& frame, const Options& options)
+      : hosts_(frame.hosts),
+        options_(options),
+        end_(frame.until.stop),
+        until_(end_.until(options.timeout)),
+        observer_(frame.settings, {.targets = options.targets, .trouble = zk::log::warning}, until_),
+        progress_(options) {
+    if (!options.command.empty())
+      handler_ = std::make_unique<zk::Handler>(handling(options, end_));
+    else
+      out_.when_reader_goes([this] { end_.with(zk::status_signal + SIGPIPE); });
+  }
+
+  int run() {
+    try {
+      while (!tell(observer_.next(until_)))
+        ;
+      if (handler_) handler_->finish(until_);
+      return zk::status_done;
+    } catch (const zk::Stopped&) {
+      if (end_.status() < 0) throw;  // a signal
+      return end_.status();
+    }
+  }
+
+ private:
+  // Answers whether that was all.
+  bool tell(const zk::Change& change) {
+    check(options_, change);
+    progress_.note(change);
+    const bool worth_telling = change.event != Event::unreadable && change.event != Event::left_out &&
+                               (options_.initial || change.event != Event::initial);
+    if (worth_telling && handler_)
+      handle(change);
+    else if (worth_telling)
+      print(change);
+    return progress_.complete() || (!handler_ && told_ == options_.count);
+  }
+
+  void print(const zk::Change& change) {
+    out_.write(options_.json ? json_record(change) : text_record(change), until_);
+    if (change.event != Event::gap) ++told_;
+  }
+
+  void handle(const zk::Change& change) {
+    if (change.event == Event::gap) return;
+    auto environment = variables(change);
+    environment.emplace_back("ZK_HOSTS", hosts_);
+    handler_->offer({change.path, std::move(environment), contents(change)});
+  }
+
+  const std::string hosts_;
+  const Options& options_;
+  End end_;
+  const zk::Until until_;
+  zk::Observer observer_;
+  Progress progress_;
+  zk::Output out_;
+  std::unique_ptr<zk::Handler> handler_;
+  int told_ = 0;
+};
+
+}  // namespace
+
+int watch(zk::Frame& frame, const Options& options) { return Watching(frame, options).run(); }
