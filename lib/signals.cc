@@ -16,7 +16,8 @@ Signals::Signals() {
   sigaction(SIGHUP, nullptr, &hup);
   sigset_t taken;
   sigemptyset(&taken);
-  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGTSTP}) sigaddset(&taken, number);
+  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGTSTP, SIGWINCH})
+    sigaddset(&taken, number);
   if (hup.sa_handler != SIG_IGN) sigaddset(&taken, SIGHUP);
   sigset_t blocked = taken;
   sigaddset(&blocked, SIGTTOU);
@@ -49,6 +50,11 @@ bool Signals::hand_over(const std::function<void()>& start, std::function<void(i
   return true;
 }
 
+void Signals::on_terminal(std::function<void(int)> look) {
+  const std::lock_guard lock(mutex_);
+  terminal_ = std::move(look);
+}
+
 void Signals::take_back() {
   const std::lock_guard lock(mutex_);
   pass_on_ = {};
@@ -70,6 +76,9 @@ void Signals::take_pending() {
 }
 
 void Signals::handle(int number) {
+  const bool of_terminal = number == SIGWINCH || number == SIGCONT || number == SIGTSTP;
+  if (of_terminal && terminal_) terminal_(number);
+  if (number == SIGWINCH) return;
   if (pass_on_) {
     if (number != SIGTSTP) pass_on_(number);
   } else if (number == SIGTSTP) {

@@ -28,6 +28,10 @@ class Signals {
   /// requests a stop was sent before: then it does nothing and returns false. There is no moment between the two.
   bool hand_over(const std::function<void()>& start, std::function<void(int)> pass_on);
 
+  /// Lets `look` have WINCH, CONT, and TSTP just before it suspends us: for those who paint a terminal. Called from
+  /// another thread, until it is replaced by an empty one.
+  void on_terminal(std::function<void(int)> look);
+
   /// Ends hand_over; when it returns, pass_on is no longer being called.
   void take_back();
 
@@ -41,7 +45,7 @@ class Signals {
   int wake_ = -1;
   int received_ = 0;
   std::stop_source stop_;
-  std::function<void(int)> pass_on_;
+  std::function<void(int)> pass_on_, terminal_;
   std::jthread thread_;
 };
 

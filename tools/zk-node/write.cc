@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <functional>
-#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "answers.h"
+#include "ending.h"
 #include "input.h"
 #include "lock.h"
 #include "log.h"
@@ -72,35 +72,19 @@ zk::Created create_with_parents(Session& session, const Options& options, const 
   }
 }
 
-// What happens to a node that is ours for as long as our session lives.
-class Watchman {
- public:
-  Watchman(Session& session, const std::string& path) {
-    session.listen({[this, path, id = session.id()](const zk::Reading& reading) {
-                      if (reading.code == Code::no_node || (reading.code == Code::ok && reading.node.stat.owner != id))
-                        note(path + " was deleted by someone else");
-                    },
-                    [this, path] { note(path + " went with its session"); }});
-    session.subscribe(path, zk::Aspect::data, /*await_creation=*/false);
-  }
-  std::stop_source& end() { return end_; }
-  std::string why() const {
-    const std::lock_guard lock(mutex_);
-    return why_;
-  }
-
- private:
-  void note(const std::string& why) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (why_.empty()) why_ = why;
-    }
-    end_.request_stop();
-  }
-  mutable std::mutex mutex_;
-  std::string why_;
-  std::stop_source end_;
-};
+// Tells when a node that is ours for as long as our session lives is lost.
+void watch_over(Session& session, const std::string& path, zk::Ending& end) {
+  const auto lost = [path, &end](const char* why) {
+    if (end.status() < 0) zk::log::error("lost: " + path + why);
+    end.with(zk::status_lost);
+  };
+  session.listen({[lost, id = session.id()](const zk::Reading& reading) {
+                    if (reading.code == Code::no_node || (reading.code == Code::ok && reading.node.stat.owner != id))
+                      lost(" was deleted by someone else");
+                  },
+                  [lost] { lost(" went with its session"); }});
+  session.subscribe(path, zk::Aspect::data, /*await_creation=*/false);
+}
 
 void wait_for_the_end(const Options& options, const Until& until) {
   if (options.data == "-") zk::pause(std::chrono::hours(24 * 365), until);  // the input has ended already
@@ -109,15 +93,13 @@ void wait_for_the_end(const Options& options, const Until& until) {
 }
 
 // Throws Stopped on a signal.
-int hold(zk::Frame& frame, const Options& options, Watchman& watchman) {
-  const std::stop_callback stop(frame.until.stop, [&] { watchman.end().request_stop(); });
+int hold(const Options& options, const zk::Ending& end) {
   try {
-    wait_for_the_end(options, {zk::Time::max(), watchman.end().get_token()});
+    wait_for_the_end(options, end.until());
     return zk::status_done;
   } catch (const zk::Stopped&) {
-    if (frame.until.stop.stop_requested()) throw;
-    zk::log::error("lost: " + watchman.why());
-    return zk::status_lost;
+    if (end.status() < 0) throw;
+    return end.status();
   }
 }
 
@@ -272,14 +254,14 @@ int create_node(zk::Frame& frame, const Options& options) {
   zk::check_path(options.path);
   if (options.path == "/") throw zk::Refused("/ exists always");
   const std::string data = data_of(options, frame.until);
+  zk::Ending end(frame.until.stop);
   Session session(frame.settings, frame.until);
   const auto made = made_or_unknown(
       "create", options.path, [&] { return create_with_parents(session, options, data, patience(frame, session)); });
   if (made.code == Code::node_exists) return no("it exists already: " + options.path);
   if (made.code == Code::no_node)
     return no("no such node: " + zk::parent_of(options.path) + ", the parent of " + options.path + "; -p makes it");
-  std::optional<Watchman> watchman;
-  if (options.ephemeral) watchman.emplace(session, made.path);
+  if (options.ephemeral) watch_over(session, made.path, end);
   zk::Output out;
   if (options.json) {
     ordered_json object{{"path", made.path}};
@@ -288,7 +270,7 @@ int create_node(zk::Frame& frame, const Options& options) {
   } else if (options.sequential || options.ephemeral) {
     out.write(made.path + "\n", frame.until);
   }
-  return watchman ? hold(frame, options, *watchman) : zk::status_done;
+  return options.ephemeral ? hold(options, end) : zk::status_done;
 }
 
 int set_node(zk::Frame& frame, const Options& options) {

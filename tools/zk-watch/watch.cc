@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <map>
 #include <memory>
 
+#include "ending.h"
 #include "error.h"
 #include "handler.h"
 #include "log.h"
@@ -15,34 +15,6 @@
 namespace {
 
 using Event = zk::Change::Event;
-
-// Why we stop although nobody sent a signal.
-class End {
- public:
-  explicit End(const std::stop_token& signals) : forward_(signals, Forward{&stop_}) {}
-
-  zk::Until until(const std::optional<zk::Duration>& timeout) const {
-    const zk::Until until{zk::Time::max(), stop_.get_token()};
-    return timeout ? until.within(*timeout) : until;
-  }
-
-  // The first status counts.
-  void with(int status) {
-    int none = -1;
-    status_.compare_exchange_strong(none, status);
-    stop_.request_stop();
-  }
-  int status() const { return status_; }
-
- private:
-  struct Forward {
-    std::stop_source* stop;
-    void operator()() const { stop->request_stop(); }
-  };
-  std::stop_source stop_;
-  std::atomic<int> status_ = -1;
-  std::stop_callback<Forward> forward_;
-};
 
 // Whether the condition holds for all of the paths.
 class Progress {
@@ -64,7 +36,7 @@ class Progress {
   std::map<std::string, bool> holds_;
 };
 
-zk::Handling handling(const Options& options, End& end) {
+zk::Handling handling(const Options& options, zk::Ending& end) {
   zk::Handling how{.argv = options.command, .debounce = options.debounce};
   if (options.command_timeout) how.time_limit = *options.command_timeout;
   how.most_runs = options.count.value_or(0);
@@ -98,7 +70,7 @@ class Watching {
       : hosts_(frame.hosts),
         options_(options),
         end_(frame.until.stop),
-        until_(end_.until(options.timeout)),
+        until_(options.timeout ? end_.until().within(*options.timeout) : end_.until()),
         observer_(frame.settings, {.targets = options.targets, .trouble = zk::log::warning}, until_),
         progress_(options) {
     if (!options.command.empty())
@@ -147,7 +119,7 @@ class Watching {
 
   const std::string hosts_;
   const Options& options_;
-  End end_;
+  zk::Ending end_;
   const zk::Until until_;
   zk::Observer observer_;
   Progress progress_;
