@@ -3,6 +3,7 @@
 #   on_a_server_of_its_own "$@"   goes on with ZK_HOSTS set to a private server, which vanishes with us
 #   scene TITLE                   opens the stage: tmux on a terminal (or with STAGE=tmux), else plain text
 #   view NAME COMMAND...          shows what COMMAND prints, again and again; only in tmux
+#   screen NAME COMMAND...        runs COMMAND, which paints its pane itself; only in tmux
 #   actor NAME COMMAND...         runs COMMAND in a pane of its own; what it says goes into the story
 #   say TEXT                      the narrator
 #   wait_for SECONDS WHAT CONDITION...   waits until the command CONDITION succeeds, or fails the scenario
@@ -65,6 +66,7 @@ scene() {
 strike() { # takes the stage down, whatever state it is in
   local name pid
   set +e
+  exec 2>/dev/null # Bash would report there whom we kill
   for name in "${actors[@]}"; do
     pid=$(cat "$folder/$name.pid" 2>/dev/null) && kill -KILL -- "-$pid" 2>/dev/null
   done
@@ -127,6 +129,10 @@ view() {
   if [[ $STAGE == tmux ]]; then pane "$1" repaint "${@:2}"; fi
 }
 
+screen() {
+  if [[ $STAGE == tmux ]]; then pane "$1" exec "${@:2}"; fi
+}
+
 actor() {
   actors+=("$1")
   if [[ $STAGE == tmux ]]; then
@@ -167,7 +173,7 @@ expect() { # WHAT CONDITION...
 }
 
 curtain() {
-  say "${failed:+It did not go as told.}${failed:-It went as told.}"
+  if [[ $failed ]]; then say 'It did not go as told.'; else say 'It went as told.'; fi
   if [[ ${viewer:-} ]]; then
     say 'This closes in a moment.'
     sleep "${SCENE_LINGER:-4}"

@@ -67,6 +67,29 @@ assert_nothing_left() {
   assert_nothing_left
 }
 
+@test "watch-tree tells its story as text, and leaves nothing" {
+  run env STAGE=plain watch-tree </dev/null
+  assert_success
+  assert_line --regexp 'watcher +[0-9:.]+  created   /NORMAL  v0 .*"first value"$'
+  assert_line --regexp 'watcher +[0-9:.]+  changed   /NORMAL  v6 .*\(4 changes missed\)$'
+  assert_line --regexp 'watcher +[0-9:.]+  children  /PAI  -FILHO1 '
+  assert_line --regexp 'It went as told\.$'
+  assert_nothing_left
+}
+
+@test "watch-tree shows the watcher, the live tree and the shell in panes to who watches on a terminal" {
+  local screen=(tmux -S "$BATS_TEST_TMPDIR/screen")
+  "${screen[@]}" -f /dev/null new-session -d -x 150 -y 40 "watch-tree; echo status: \$?; exec cat" 3>&-
+  # shellcheck disable=SC2016 # the inner shell expands it
+  shows() { "${screen[@]}" capture-pane -p | grep -qE -- "$1"; }
+  wait_for 15 "the watcher in its pane" shows 'created   /NORMAL'
+  wait_for 5 "the shell in its own" shows '\$ zk-node set /NORMAL'
+  wait_for 10 "the tree with a new node, marked, in a third" shows '\+ *└─ FILHO1  "hello"|\+ +├─ FILHO1  "hello"'
+  wait_for 30 "its end" shows '^status: 0'
+  "${screen[@]}" kill-server
+  assert_nothing_left
+}
+
 @test "make install brings the tools, their manuals and completion" {
   local there=$BATS_TEST_TMPDIR/there tool
   run -0 make -s -C "$BATS_TEST_DIRNAME/.." install DESTDIR="$there" PREFIX=/usr

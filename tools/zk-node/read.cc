@@ -34,6 +34,7 @@ int list_children(zk::Frame& frame, const Options& options) {
   auto names = session.insist(until, [&] { return session.children(options.path); });
   if (!names) return no("no such node: " + options.path);
   std::sort(names->begin(), names->end());
+  if (options.path == "/") std::erase(*names, "zookeeper");  // the server's own
   zk::Output out;
   std::string lines;
   for (const auto& name : *names)

@@ -39,9 +39,10 @@ std::string state(const zk::Change& change) {
   const std::string versioned = "  " + versions(change.node->stat, of_children);
   if (!of_children) return versioned + "  \"" + zk::printable(change.node->data, most_data) + '"';
   const std::string count = "  " + counted(static_cast<std::int64_t>(change.children.size()), "child", "children");
-  return change.event == Event::initial
-             ? count + versioned + " " + listed(change.children, "")
-             : " " + listed(change.added, "+") + listed(change.removed, "-") + count + versioned;
+  if (change.event == Event::initial)
+    return count + versioned + (change.children.empty() ? "" : " ") + listed(change.children, "");
+  const std::string difference = listed(change.added, "+") + listed(change.removed, "-");
+  return (difference.empty() ? "" : " " + difference) + count + versioned;
 }
 
 std::string remarks(const zk::Change& change) {
