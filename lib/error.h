@@ -77,4 +77,10 @@ class Refused : public std::runtime_error {
   using runtime_error::runtime_error;
 };
 
+/// Options or arguments that make no sense: what --help would have told.
+class WrongUsage : public Refused {
+ public:
+  using Refused::Refused;
+};
+
 }  // namespace zk

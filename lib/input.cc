@@ -38,13 +38,14 @@ Input read_input(std::size_t most, const Until& until) {
   const Bell bell(until.stop);
   Buffer buffer;
   Input input;
-  while (input.size <= 16 * most) {
+  for (;;) {
     const auto some = read_some(buffer, bell, until);
-    if (some.empty()) break;
+    if (some.empty()) return input;
     input.size += some.size();
     input.bytes += some.substr(0, most - std::min(most, input.bytes.size()));
+    input.all = input.size <= 16 * most;
+    if (!input.all) return input;
   }
-  return input;
 }
 
 void wait_for_end_of_input(const Until& until) {

@@ -8,10 +8,11 @@
 namespace zk {
 
 /// All of standard input. Blocks until its end, or throws TimedOut or Stopped. Of more than `most` bytes only so many
-/// are kept, and `size` says how many there are; counting ends at sixteen times `most`.
+/// are kept, and `size` says how many there are, or, if it is not `all`, have come until we had enough.
 struct Input {
   std::string bytes;
   std::size_t size = 0;
+  bool all = true;
 };
 Input read_input(std::size_t most, const Until& until);
 

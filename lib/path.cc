@@ -18,7 +18,6 @@ bool forbidden(char32_t c) {
 const char* fault(const std::string& path) {
   if (path.empty() || path[0] != '/') return "a path starts with '/'";
   if (path.size() > longest_path) return "a path has at most 1024 bytes";
-  if (path != "/" && path.back() == '/') return "a path does not end with '/'";
   for (std::size_t at = 0; at < path.size();) {
     const auto [length, point] = next_utf8(std::string_view(path).substr(at));
     if (length == 0) return "a path is valid UTF-8";
@@ -32,6 +31,7 @@ const char* fault(const std::string& path) {
     if (component == "." || component == "..") return "a path has no '.' or '..' component";
     start = end + 1;
   }
+  if (path != "/" && path.back() == '/') return "a path does not end with '/'";
   if (path == "/zookeeper" || path.starts_with("/zookeeper/")) return "/zookeeper belongs to the server itself";
   return nullptr;
 }
@@ -51,10 +51,10 @@ void check_name(std::string_view what, const std::string& name) {
     throw Refused(std::string(what) + " '" + printable(name, 200) + "' is not valid: use 1 to 64 of A-Z a-z 0-9 . _ -");
 }
 
-void check_size(const std::string& path, std::size_t bytes) {
+void check_size(const std::string& path, std::size_t bytes, bool exactly) {
   if (bytes > most_data)
-    throw Refused("data of " + std::to_string(bytes) + " bytes for " + path + " is too large: a node holds at most " +
-                  std::to_string(most_data));
+    throw Refused("data of " + std::string(exactly ? "" : "more than ") + std::to_string(bytes) + " bytes for " + path +
+                  " is too large: a node holds at most " + std::to_string(most_data));
 }
 
 std::string join(const std::string& directory, const std::string& name) {

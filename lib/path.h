@@ -22,8 +22,8 @@ void check_name(std::string_view what, const std::string& name);
 /// for the path and the access list.
 constexpr std::size_t most_data = 1'000'000;
 
-/// Throws Refused if a request with so much data would make the server drop the connection.
-void check_size(const std::string& path, std::size_t bytes);
+/// Throws Refused if a request with so much data (or, if not exactly, more) would make the server drop the connection.
+void check_size(const std::string& path, std::size_t bytes, bool exactly = true);
 
 std::string join(const std::string& directory, const std::string& name);
 std::string parent_of(const std::string& path);  // of "/a": "/"; of "/": "/"

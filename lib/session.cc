@@ -871,6 +871,9 @@ Reply<Outcome> Session::transact(const std::vector<Operation>& operations) {
         zoo_check_op_init(&ops[i], target, version);
         break;
       case Operation::Kind::create:
+        if (mode == Mode::container || mode == Mode::ttl || mode == Mode::ttl_sequential)
+          throw Refused(
+              "containers and nodes with a time to live cannot be created in a transaction");  // client's limit
         names[i].resize(targets[i].size() + sequence_digits + 1);
         zoo_create_op_init(&ops[i], target, data.data(), size, impl_->acl(), mode_of(mode), names[i].data(),
                            static_cast<int>(names[i].size()));

@@ -77,6 +77,10 @@ std::string printable(std::string_view text, std::size_t most) {
   return shown;
 }
 
+std::string counted(std::int64_t count, const std::string& one, const std::string& many) {
+  return std::to_string(count) + " " + (count == 1 ? one : many);
+}
+
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
     const std::size_t length = next_utf8(text).length;

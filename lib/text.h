@@ -1,5 +1,6 @@
 // Text that came from elsewhere: valid or not, and made safe to show. Pure.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,9 @@ Utf8 next_utf8(std::string_view text);
 /// the characters that reorder or hide others (bidirectional controls, zero width) appear as \n, \t, \xHH or \u{HHHH}.
 /// At most `most` bytes of input are shown; what was left out is counted.
 std::string printable(std::string_view text, std::size_t most = 4096);
+
+/// `1 node`, `2 nodes`.
+std::string counted(std::int64_t count, const std::string& one, const std::string& many);
 
 bool is_utf8(std::string_view text);
 

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
@@ -29,10 +30,12 @@ constexpr std::size_t text_width = 79;
 constexpr std::size_t option_column = 32;
 
 // A descriptor below 3 that is closed would be taken by the next file opened: a connection, for the command to inherit.
+// Reading from closed input, and writing to closed output, go on being errors.
 void open_standard_descriptors() {
+  constexpr int of_no_use[] = {O_WRONLY, O_RDONLY, O_RDWR};
   for (int fd = 0; fd < 3; ++fd)
     if (fcntl(fd, F_GETFD) < 0) [[maybe_unused]]
-      const int opened = open("/dev/null", O_RDWR);
+      const int opened = open("/dev/null", of_no_use[fd]);
 }
 
 void interrupt_our_group(int signal) {
@@ -134,11 +137,13 @@ void Tool::option(std::string names, std::string placeholder, std::optional<int>
                   std::string help) {
   const auto what = names;
   add(std::move(names), std::move(placeholder), std::move(help), [&value, what, least, most](const std::string& text) {
-    const bool digits = !text.empty() && text.size() <= 9 && text.find_first_not_of("0123456789") == std::string::npos;
-    if (!digits || std::stoi(text) < least || std::stoi(text) > most)
+    int number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (text.empty() || stop != end || error != std::errc() || number < least || number > most)
       throw Refused(what + ": '" + printable(text, 100) + "' is not a number from " + std::to_string(least) + " to " +
                     std::to_string(most));
-    value = std::stoi(text);
+    value = number;
   });
 }
 
@@ -314,6 +319,14 @@ void Tool::parse_options(std::vector<std::string> words, const std::string& subc
   std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {
     app.parse(words);
+  } catch (const CLI::ExtrasError&) {
+    const auto unknown = std::ranges::find_if(words, [&](const std::string& word) {
+      return word.starts_with('-') &&
+             find(word.substr(0, word.starts_with("--") ? word.find('=') : 2), subcommand) == nullptr;
+    });
+    const std::string which = printable(unknown == words.end() ? words.back() : *unknown, 100);
+    throw Refused(name_ + (subcommand.empty() ? "" : " " + subcommand) + " has no option '" + which +
+                  "'; behind -- it would be an argument");
   } catch (const CLI::ParseError& error) {
     throw Refused(printable(error.what()) + (subcommand.empty() ? "" : " (" + name_ + " " + subcommand + ")"));
   }
@@ -333,6 +346,7 @@ void Tool::parse(int argc, char** argv) {
     *subcommand_ = words.subcommand;
   }
   parse_options(std::move(words.options), words.subcommand);
+  if (version_ && !words.arguments.empty()) throw Refused("--version does not go with arguments");
   if (help_ || version_) return;
   if (many_ != nullptr) {
     if (words.arguments.empty()) throw Refused(many_name_ + " is missing");
@@ -414,6 +428,10 @@ int Tool::guarded(const std::function<int()>& body) const {
   } catch (const ConnectionLoss& error) {
     log::error(error.what());
     return status_unknown;
+  } catch (const WrongUsage& error) {
+    log::error(error.what());
+    log::error("see " + name_ + " --help");
+    return status_failed;
   } catch (const std::exception& error) {
     log::error(error.what());
     return status_failed;
@@ -435,6 +453,7 @@ int Tool::run(int argc, char** argv, const std::function<int(Frame&)>& body) {
     parsed = true;
     if (help_ || version_) {
       std::cout << (help_ ? help() : name_ + " (zkutils) " + ZKUTILS_VERSION + "\n") << std::flush;
+      if (!std::cout) throw std::runtime_error("cannot write to standard output");
       return static_cast<int>(status_done);
     }
     log::open(name_, quiet_         ? log::Level::errors

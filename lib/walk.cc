@@ -70,12 +70,16 @@ class Walker {
   // The answer to a request; it is made anew if its connection broke. What we may not read is noted.
   template <class T, class Again>
   T answer(Branch& branch, Reply<T>& reply, Again again) {
+    const Until soon = until_.within(bounds_.patience);
     try {
       try {
-        return reply.get(until_);
+        return reply.get(soon);
       } catch (const ConnectionLoss&) {
-        return session_.insist(until_, again);
+        return session_.insist(soon, again);
       }
+    } catch (const TimedOut&) {
+      if (until_.expired()) throw;
+      throw CannotConnect("ZooKeeper does not answer any more");
     } catch (const Error& error) {
       if (error.code() != Code::no_auth) throw;
       branch.code = Code::no_auth;

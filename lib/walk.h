@@ -22,6 +22,7 @@ struct Bounds {
   std::size_t most_nodes = 100'000;
   std::size_t deepest = 1'000;  // levels below the first node
   bool with_data = true;
+  Duration patience = std::chrono::seconds(10);  // for the next answer
 };
 
 struct Walk {
@@ -30,7 +31,7 @@ struct Walk {
 };
 
 /// Reads level by level, so that what is left out is what lies deepest. Leaves out the server's own /zookeeper. Blocks
-/// until all is read or `until` ends; throws as requests do.
+/// until all is read or `until` ends; throws as requests do, and CannotConnect when the answers stop coming.
 Walk walk(Session& session, const std::string& path, const Bounds& bounds, const Until& until);
 
 }  // namespace zk

@@ -51,12 +51,12 @@ int main(int argc, char** argv) {
                "one host does it; the others are content.");
 
   return tool.run(argc, argv, [&](zk::Frame& frame) {
-    if (list && !options.command.empty()) throw zk::Refused("--list excludes a COMMAND");
+    if (list && !options.command.empty()) throw zk::WrongUsage("--list excludes a COMMAND");
     if (list) return list_lock(frame, options.path, json);
-    if (shared && (exclusive || limit)) throw zk::Refused("--shared excludes --exclusive and --limit");
-    if (exclusive && limit) throw zk::Refused("--exclusive excludes --limit");
-    if (json) throw zk::Refused("--json goes with --list");
-    if (shell && !options.command.empty()) throw zk::Refused("-c STRING excludes a COMMAND");
+    if (shared && (exclusive || limit)) throw zk::WrongUsage("--shared excludes --exclusive and --limit");
+    if (exclusive && limit) throw zk::WrongUsage("--exclusive excludes --limit");
+    if (json) throw zk::WrongUsage("--json goes with --list");
+    if (shell && !options.command.empty()) throw zk::WrongUsage("-c STRING excludes a COMMAND");
     if (shell) options.command = {"/bin/sh", "-c", *shell};
     if (shared) options.kind = zk::Kind::read;
     if (limit) options.kind = zk::Kind::permit;

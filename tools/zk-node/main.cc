@@ -21,15 +21,15 @@ const std::map<std::string, Subcommand> subcommands{
 
 void check(const std::string& name, const std::optional<std::string>& path, const Options& options) {
   const auto& [run, data, has_path] = subcommands.at(name);
-  if (has_path && !path) throw zk::Refused("PATH is missing");
-  if (!has_path && path) throw zk::Refused(name + " takes no PATH: it reads operations from standard input");
-  if (data == Subcommand::Data::required && !options.data) throw zk::Refused("DATA is missing");
-  if (data == Subcommand::Data::none && options.data) throw zk::Refused(name + " takes no DATA");
+  if (has_path && !path) throw zk::WrongUsage("PATH is missing");
+  if (!has_path && path) throw zk::WrongUsage(name + " takes no PATH: it reads operations from standard input");
+  if (data == Subcommand::Data::required && !options.data) throw zk::WrongUsage("DATA is missing");
+  if (data == Subcommand::Data::none && options.data) throw zk::WrongUsage(name + " takes no DATA");
   if (options.container && (options.sequential || options.ephemeral || options.ttl))
-    throw zk::Refused("--container excludes --sequential, --ephemeral and --ttl");
-  if (options.ephemeral && options.ttl) throw zk::Refused("--ephemeral excludes --ttl");
-  if (options.recursive && options.version) throw zk::Refused("--recursive excludes --version");
-  if (options.most && !options.recursive) throw zk::Refused("--max goes with --recursive");
+    throw zk::WrongUsage("--container excludes --sequential, --ephemeral and --ttl");
+  if (options.ephemeral && options.ttl) throw zk::WrongUsage("--ephemeral excludes --ttl");
+  if (options.recursive && options.version) throw zk::WrongUsage("--recursive excludes --version");
+  if (options.most && !options.recursive) throw zk::WrongUsage("--max goes with --recursive");
 }
 
 }  // namespace
@@ -46,9 +46,10 @@ int main(int argc, char** argv) {
   tool.describe(
       "DATA are taken as they are; those of '-' come from standard input. get writes them as they are, but to a "
       "terminal harmless and on one line.\n"
+      "What begins with '-' is an argument behind a '--' only; DATA '-' come from: printf - | zk-node set PATH -\n"
       "create prints the path of a sequential or an ephemeral node. An ephemeral node stays until end of input or a "
       "signal. delete -r prints what it deleted, one path a line.\n"
-      "txn reads operations, one a line, and carries out all or none: create [-s] [--container] PATH [DATA], set "
+      "txn reads operations, one a line, and carries out all or none: create [-s] PATH [DATA], set "
       "[--version N] PATH DATA, delete [--version N] PATH, check [--version N] PATH. Words may be quoted: '...' as it "
       "stands, \"...\" with \\n \\t \\\\ \\\" and \\xHH. What follows a # is ignored.");
   tool.subcommand(name, {"create", "get", "set", "delete", "stat", "ls", "exists", "txn"});
@@ -70,7 +71,7 @@ int main(int argc, char** argv) {
               "with -r: refuse to delete more nodes (default: 10000); list no more (default: 100000)");
   tool.options_of({});
   tool.flag("--json", options.json, "answer in JSON, one object a line");
-  tool.answer("1", "no: no such node, it exists already, its version differs, the lock is not held");
+  tool.answer("1", "no: no such node, it exists already, its version differs, it has children, the lock is not held");
   tool.example("zk-node create -p /app/config 'colour=blue'", "makes /app as well, if it is missing.");
   tool.example("zk-lock /deploy -- sh -c 'build && zk-node set --if-held \"$ZK_LOCK_NODE\" /app/version 7'",
                "a fenced write: should the lock have been lost meanwhile, nothing is written.");

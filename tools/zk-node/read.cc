@@ -15,8 +15,9 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string shown(const zk::Output& out, const std::string& text) {
-  return out.is_terminal() ? zk::printable(text, text.size()) : text;
+template <class Question>
+auto ask(const zk::Frame& frame, zk::Session& session, Question question) {
+  return in_time([&] { return session.insist(patience(frame, session), question); });
 }
 
 std::string in_lines(const zk::Stat& stat) {
@@ -30,8 +31,7 @@ std::string in_lines(const zk::Stat& stat) {
 
 int list_children(zk::Frame& frame, const Options& options) {
   zk::Session session(frame.settings, frame.until);
-  const auto until = patience(frame, session);
-  auto names = session.insist(until, [&] { return session.children(options.path); });
+  auto names = ask(frame, session, [&] { return session.children(options.path); });
   if (!names) return no("no such node: " + options.path);
   std::sort(names->begin(), names->end());
   if (options.path == "/") std::erase(*names, "zookeeper");  // the server's own
@@ -46,17 +46,19 @@ int list_children(zk::Frame& frame, const Options& options) {
 
 int list_all(zk::Frame& frame, const Options& options) {
   zk::Session session(frame.settings, frame.until);
-  zk::Bounds bounds{.with_data = false};
+  zk::Bounds bounds{.with_data = false, .patience = session.timeout()};
   if (options.most) bounds.most_nodes = static_cast<std::size_t>(*options.most) + 1;  // and PATH itself
   const auto all = zk::walk(session, options.path, bounds, frame.until);
   if (all.root.code == zk::Code::no_node) return no("no such node: " + options.path);
   zk::Output out;
   std::string lines;
-  std::size_t left_out = 0, unreadable = 0;
+  std::size_t left_out = 0;
+  std::vector<std::string> troubles;
   const std::function<void(const zk::Branch&, const std::string&)> list = [&](const zk::Branch& branch,
                                                                               const std::string& path) {
     left_out += branch.left_out;
-    if (branch.code != zk::Code::ok) ++unreadable;
+    if (branch.code == zk::Code::no_auth) troubles.push_back("list " + path + ": " + zk::describe(branch.code));
+    if (branch.code == zk::Code::bad_arguments) troubles.push_back(path + " is not looked at: its path is too long");
     for (const auto& [name, child] : branch.children) {
       const std::string at = zk::join(path, name);
       ordered_json object{{"path", at}, {"name", name}};
@@ -67,10 +69,11 @@ int list_all(zk::Frame& frame, const Options& options) {
   };
   list(all.root, options.path);
   out.write(lines, frame.until);
-  if (left_out > 0) zk::log::warning("at least " + std::to_string(left_out) + " nodes more are not listed; see --max");
-  if (unreadable > 0)
-    zk::log::warning("the children of " + std::to_string(unreadable) + " nodes are not listed: not authorised");
-  return zk::status_done;
+  if (left_out > 0)
+    zk::log::warning("at least " + zk::counted(static_cast<std::int64_t>(left_out), "node more is", "nodes more are") +
+                     " not listed; see --max");
+  for (const auto& trouble : troubles) zk::log::error(trouble);
+  return troubles.empty() ? zk::status_done : zk::status_failed;
 }
 
 }  // namespace
@@ -78,7 +81,7 @@ int list_all(zk::Frame& frame, const Options& options) {
 int get_node(zk::Frame& frame, const Options& options) {
   zk::check_path(options.path);
   zk::Session session(frame.settings, frame.until);
-  const auto node = session.insist(patience(frame, session), [&] { return session.get(options.path); });
+  const auto node = ask(frame, session, [&] { return session.get(options.path); });
   if (!node) return no("no such node: " + options.path);
   zk::Output out;
   if (options.json) {
@@ -95,7 +98,7 @@ int get_node(zk::Frame& frame, const Options& options) {
 int stat_node(zk::Frame& frame, const Options& options) {
   zk::check_path(options.path);
   zk::Session session(frame.settings, frame.until);
-  const auto stat = session.insist(patience(frame, session), [&] { return session.stat(options.path); });
+  const auto stat = ask(frame, session, [&] { return session.stat(options.path); });
   if (!stat) return no("no such node: " + options.path);
   ordered_json object{{"path", options.path}};
   zk::add_stat(object, *stat);
@@ -106,7 +109,7 @@ int stat_node(zk::Frame& frame, const Options& options) {
 int node_exists(zk::Frame& frame, const Options& options) {
   zk::check_path(options.path);
   zk::Session session(frame.settings, frame.until);
-  const bool exists = session.insist(patience(frame, session), [&] { return session.stat(options.path); }).has_value();
+  const bool exists = ask(frame, session, [&] { return session.stat(options.path); }).has_value();
   if (options.json) zk::Output().write(zk::line({{"path", options.path}, {"exists", exists}}), frame.until);
   return exists ? zk::status_done : no("no such node: " + options.path);
 }

@@ -50,8 +50,6 @@ Operation operation_of(const std::vector<std::string>& words) {
       operation.version = version_of(words[++i]);
     else if ((word == "-s" || word == "--sequential") && creates)
       operation.mode = zk::Mode::persistent_sequential;
-    else if (word == "--container" && creates)
-      operation.mode = zk::Mode::container;
     else if (word.starts_with("-") && arguments.empty())
       throw zk::Refused(words[0] + " has no option '" + zk::printable(word, 100) + "' here");
     else
@@ -68,7 +66,7 @@ Operation operation_of(const std::vector<std::string>& words) {
   return operation;
 }
 
-std::vector<Line> read_lines(const std::string& text) {
+std::vector<Line> read_lines(const std::string& text, std::size_t chroot) {
   std::vector<Line> lines;
   std::istringstream rest(text);
   std::string line;
@@ -82,7 +80,7 @@ std::vector<Line> read_lines(const std::string& text) {
       throw zk::Refused("line " + std::to_string(number) + ": " + error.what());
     }
     const auto& operation = lines.back().operation;
-    size += operation.path.size() + operation.data.size() + 60;  // what else travels with each of them
+    size += chroot + operation.path.size() + operation.data.size() + 60;  // and what else travels with each of them
   }
   zk::check_size("a transaction", size);
   return lines;
@@ -98,9 +96,10 @@ std::string why(zk::Session& session, const Line& line, Code code, const zk::Unt
          std::to_string(line.operation.version);
 }
 
-std::string answer(const Line& line, const std::string& created, const zk::Stat& stat, bool json) {
+std::string answer(const zk::Output& out, const Line& line, const std::string& created, const zk::Stat& stat,
+                   bool json) {
   const bool creates = line.operation.kind == Kind::create;
-  if (!json) return creates && line.operation.mode == zk::Mode::persistent_sequential ? created + "\n" : "";
+  if (!json) return creates && line.operation.mode == zk::Mode::persistent_sequential ? shown(out, created) + "\n" : "";
   nlohmann::ordered_json object{
       {"line", line.number}, {"operation", line.verb}, {"path", creates ? created : line.operation.path}};
   if (line.operation.kind == Kind::set) zk::add_stat(object, stat);
@@ -112,24 +111,30 @@ std::string answer(const Line& line, const std::string& created, const zk::Stat&
 int run_transaction(zk::Frame& frame, const Options& options) {
   constexpr std::size_t most_text = 4 * zk::most_data + 1'000'000;  // every byte as \xHH, and some comments
   const auto input = zk::read_input(most_text, frame.until);
-  zk::check_size("a transaction", input.size > most_text ? input.size : 0);
-  const auto lines = read_lines(input.bytes);
+  zk::check_size("a transaction", input.size > most_text ? input.size : 0, input.all);
+  const auto lines = read_lines(input.bytes, frame.settings.hosts.chroot.size());
   if (lines.empty()) return zk::status_done;
   std::vector<Operation> operations;
   for (const auto& line : lines) operations.push_back(line.operation);
 
   zk::Session session(frame.settings, frame.until);
   const auto until = patience(frame, session);
-  const auto outcome =
-      made_or_unknown("transaction on", operations[0].path, [&] { return session.transact(operations).get(until); });
+  const auto transact = [&] { return session.transact(operations).get(until); };
+  const auto outcome = made_or_unknown("transaction on", operations[0].path, [&] {
+    const auto first = transact();
+    // The chroot belongs to the connection, and is made like it.
+    if (first.code != Code::no_node || !session.make_directory("/", "", until)) return first;
+    return transact();
+  });
   if (outcome.code != Code::ok) {
     const std::string reason = why(session, lines.at(outcome.failed), outcome.code, until) + "; nothing was changed";
     if (outcome.code == Code::no_auth) throw zk::Refused(reason);
     return no(reason);
   }
+  zk::Output out;
   std::string answers;
   for (std::size_t i = 0; i < lines.size(); ++i)
-    answers += answer(lines[i], outcome.created.at(i), outcome.stats.at(i), options.json);
-  zk::Output().write(answers, frame.until);
+    answers += answer(out, lines[i], outcome.created.at(i), outcome.stats.at(i), options.json);
+  out.write(answers, frame.until);
   return zk::status_done;
 }

@@ -25,6 +25,7 @@ int create_node(zk::Frame& frame, const Options& options);
 int get_node(zk::Frame& frame, const Options& options);
 int set_node(zk::Frame& frame, const Options& options);
 int delete_node(zk::Frame& frame, const Options& options);
+int clear_node(zk::Frame& frame, const Options& options);  // delete with all below it
 int stat_node(zk::Frame& frame, const Options& options);
 int list_node(zk::Frame& frame, const Options& options);
 int node_exists(zk::Frame& frame, const Options& options);

@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
     if (depth) options.bounds.deepest = static_cast<std::size_t>(*depth);
     if (most) options.bounds.most_nodes = static_cast<std::size_t>(*most);
     if (follow && options.json)
-      throw zk::Refused("--follow excludes --json: zk-watch --recursive --json tells programs");
+      throw zk::WrongUsage("--follow excludes --json: zk-watch --recursive --json tells programs");
     return follow ? follow_tree(frame, options) : print_tree(frame, options);
   });
 }

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "path.h"
+#include "text.h"
 
 namespace {
 
@@ -106,7 +107,7 @@ std::string Picture::summary() const {
   };
   count(root_);
   for (const auto& [path, marked] : marks_) nodes -= marked.mark == zk::Mark::vanished ? 1 : 0;
-  return std::to_string(nodes) + (nodes == 1 ? " node" : " nodes") +
+  return zk::counted(static_cast<std::int64_t>(nodes), "node", "nodes") +
          (left_out > 0 ? ", " + std::to_string(left_out) + " left out" : "");
 }
 

@@ -6,6 +6,7 @@
 #include "node_json.h"
 #include "output.h"
 #include "path.h"
+#include "text.h"
 #include "tree_text.h"
 #include "zk-tree.h"
 
@@ -45,7 +46,9 @@ std::size_t left_out(const zk::Branch& branch) {
 int print_tree(zk::Frame& frame, const Options& options) {
   zk::check_path(options.path);
   zk::Session session(frame.settings, frame.until);
-  const auto tree = zk::walk(session, options.path, options.bounds, frame.until);
+  zk::Bounds bounds = options.bounds;
+  bounds.patience = session.timeout();
+  const auto tree = zk::walk(session, options.path, bounds, frame.until);
   if (tree.root.code == zk::Code::no_node) {
     zk::log::warning("no such node: " + options.path);
     return 1;
@@ -53,7 +56,7 @@ int print_tree(zk::Frame& frame, const Options& options) {
   zk::Output().write(options.json ? json_lines(tree.root, options.path) : text_lines(tree.root, options.path),
                      frame.until);
   if (const auto count = left_out(tree.root); count > 0)
-    zk::log::warning(std::to_string(tree.nodes) + " nodes shown; at least " + std::to_string(count) +
-                     " more are left out: see --max and --depth");
+    zk::log::warning(zk::counted(static_cast<std::int64_t>(tree.nodes), "node", "nodes") + " shown; at least " +
+                     std::to_string(count) + " more left out: see --max and --depth");
   return zk::status_done;
 }

@@ -16,8 +16,8 @@ std::vector<zk::Target> targets(const std::vector<zk::Tool::Marked>& paths, cons
     if (mark == "--children") kind = Kind::children;
     if (mark == "--recursive") kind = Kind::tree;
     if (until && until->subject() == Condition::Subject::data && kind == Kind::children)
-      throw zk::Refused("--until =VALUE and ~REGEX look at data, and of " + path + " the children are watched");
-    if (until_children && kind == Kind::tree) throw zk::Refused("--until children>=N does not go with --recursive");
+      throw zk::WrongUsage("--until =VALUE and ~REGEX look at data, and of " + path + " the children are watched");
+    if (until_children && kind == Kind::tree) throw zk::WrongUsage("--until children>=N does not go with --recursive");
     const zk::Target target{kind, path};
     if (std::ranges::find(all, target) == all.end()) all.push_back(target);
   }
@@ -77,8 +77,8 @@ int main(int argc, char** argv) {
 
   return tool.run(argc, argv, [&](zk::Frame& frame) {
     if (options.command.empty() && (debounce || options.command_timeout || options.fail_fast))
-      throw zk::Refused("--debounce, --exec-timeout and --fail-fast go with --exec");
-    if (!options.command.empty() && options.json) throw zk::Refused("--json does not go with --exec");
+      throw zk::WrongUsage("--debounce, --exec-timeout and --fail-fast go with --exec");
+    if (!options.command.empty() && options.json) throw zk::WrongUsage("--json does not go with --exec");
     if (until) options.until = Condition::parse(*until);
     options.targets = targets(paths, options.until);
     options.initial = !no_initial;

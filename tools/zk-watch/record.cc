@@ -21,10 +21,6 @@ std::string listed(const std::vector<std::string>& names, const char* sign) {
   return text;
 }
 
-std::string counted(std::int64_t count, const std::string& one, const std::string& many) {
-  return std::to_string(count) + " " + (count == 1 ? one : many);
-}
-
 std::string versions(const zk::Stat& stat, bool of_children) {
   return (of_children ? "cv" + std::to_string(stat.cversion) : "v" + std::to_string(stat.version)) + " czxid " +
          std::to_string(stat.czxid) + " mzxid " + std::to_string(stat.mzxid);
@@ -38,7 +34,7 @@ std::string state(const zk::Change& change) {
   if (!change.node) return "  missing";
   const std::string versioned = "  " + versions(change.node->stat, of_children);
   if (!of_children) return versioned + "  \"" + zk::printable(change.node->data, most_data) + '"';
-  const std::string count = "  " + counted(static_cast<std::int64_t>(change.children.size()), "child", "children");
+  const std::string count = "  " + zk::counted(static_cast<std::int64_t>(change.children.size()), "child", "children");
   if (change.event == Event::initial)
     return count + versioned + (change.children.empty() ? "" : " ") + listed(change.children, "");
   const std::string difference = listed(change.added, "+") + listed(change.removed, "-");
@@ -47,7 +43,7 @@ std::string state(const zk::Change& change) {
 
 std::string remarks(const zk::Change& change) {
   std::string text;
-  if (change.missed > 0) text += "  (" + counted(change.missed, "change", "changes") + " missed)";
+  if (change.missed > 0) text += "  (" + zk::counted(change.missed, "change", "changes") + " missed)";
   if (change.after_gap) text += "  (after gap)";
   return text;
 }
@@ -61,7 +57,7 @@ std::string details(const zk::Change& change) {
       return zk::printable(change.path, change.path.size()) + "  not authorised to read it" + remarks(change);
     case Event::left_out:
       return zk::printable(change.path, change.path.size()) + "  " +
-             counted(change.missed, "child is", "children are") + " not watched: too many nodes";
+             zk::counted(change.missed, "child is", "children are") + " not watched: too many nodes";
     default:
       return zk::printable(change.path, change.path.size()) + state(change) + remarks(change);
   }
