@@ -130,17 +130,6 @@ struct Watching {
   std::uint64_t subscription = 0;
 };
 
-// A subscription is asked for, then either armed, or waits to be asked for again.
-struct Subscription {
-  std::string path;
-  Aspect aspect;
-  bool await_creation;
-  bool asked = false;    // a request of it is on its way
-  bool armed = false;    // the server will tell of the next change
-  bool again = false;    // something changed since it was asked for
-  bool missing = false;  // what is to be awaited is its creation
-};
-
 struct Session::Impl {
   enum class State { connecting, connected, suspended, lost };
 
@@ -179,10 +168,8 @@ struct Session::Impl {
   std::unordered_map<const void*, std::unique_ptr<Call>> calls;
   std::unordered_map<const void*, std::unique_ptr<Watching>> watchings;
   Listener listener;
-  std::unordered_map<std::uint64_t, Subscription> subscriptions;
-  std::uint64_t newest_subscription = 0;
+  Subscriptions subscriptions;
   int connection = 0;
-  std::vector<std::uint64_t> to_ask;  // subscriptions to be asked for, when the mutex is free
   bool closing = false;
   std::jthread heart;
 
@@ -261,10 +248,7 @@ struct Session::Impl {
   void fire(const Watching& watching) {
     watching.state->fired = true;
     changed.notify_all();
-    if (const auto found = subscriptions.find(watching.subscription); found != subscriptions.end()) {
-      found->second.armed = found->second.missing = false;
-      to_ask.push_back(found->first);
-    }
+    subscriptions.fired(watching.subscription);
     if (watching.own_node && !guarded.empty()) {
       beat_now = true;
       watch_due = Clock::now() + short_wait;
@@ -295,10 +279,7 @@ struct Session::Impl {
         lease.reconnected(resolved);
         beat_now = !guarded.empty();
         ++connection;
-        for (auto& [number, subscription] : subscriptions) {
-          subscription.missing = false;  // read anew, all of them
-          to_ask.push_back(number);
-        }
+        subscriptions.reconnected();
       }
       state = State::connected;
     } else if (now == ZOO_EXPIRED_SESSION_STATE) {
@@ -575,77 +556,52 @@ struct Session::Impl {
 
   void ask_subscriptions() {
     for (;;) {
-      std::vector<std::uint64_t> now;
+      std::vector<Subscriptions::Question> questions;
       {
         const std::lock_guard lock(mutex);
-        now.swap(to_ask);
+        if (state == State::connected && !closing) questions = subscriptions.due();
       }
-      if (now.empty()) return;
-      for (const auto subscription : now) ask_subscription(subscription);
+      if (questions.empty()) return;
+      for (const auto& question : questions) ask(question);
     }
   }
 
-  void ask_subscription(std::uint64_t number) {
-    std::string path;
-    bool armed = false, missing = false;
-    Aspect aspect{};
-    {
-      const std::lock_guard lock(mutex);
-      const auto found = subscriptions.find(number);
-      if (found == subscriptions.end() || state != State::connected || closing) return;
-      auto& subscription = found->second;
-      if (subscription.asked) subscription.again = true;
-      if (subscription.asked || (subscription.armed && subscription.missing)) return;
-      subscription.asked = true;
-      path = subscription.path;
-      aspect = subscription.aspect;
-      armed = subscription.armed;
-      missing = subscription.missing;
-    }
-    const std::string target = full(path);
-    Watching* const watching = armed ? nullptr : new_watching(false, number);
-    const auto watch = armed ? nullptr : on_watch;
+  void ask(const Subscriptions::Question& question) {
+    using Kind = Subscriptions::Question::Kind;
+    const std::string target = full(question.path);
+    Watching* const watching = question.watch ? new_watching(false, question.subscription) : nullptr;
+    const auto watch = question.watch ? on_watch : nullptr;
     send(
-        std::make_shared<AnswerWith<bool>>(), "follow", path, false,
-        [this, number, watching, missing](const Raw& raw) { answer_subscription(number, watching, missing, raw); },
+        std::make_shared<AnswerWith<bool>>(), "follow", question.path, false,
+        [this, question, watching](const Raw& raw) { answered(question, watching, raw); },
         [&](Call* call) {
-          if (missing) return zoo_awexists(handle, target.c_str(), watch, watching, on_stat, call);
-          if (aspect == Aspect::data) return zoo_awget(handle, target.c_str(), watch, watching, on_data, call);
-          return zoo_awget_children2(handle, target.c_str(), watch, watching, on_names_and_stat, call);
+          switch (question.kind) {
+            case Kind::data:
+              return zoo_awget(handle, target.c_str(), watch, watching, on_data, call);
+            case Kind::children:
+              return zoo_awget_children2(handle, target.c_str(), watch, watching, on_names_and_stat, call);
+            case Kind::creation:
+              return zoo_awexists(handle, target.c_str(), watch, watching, on_stat, call);
+          }
+          return static_cast<int>(ZBADARGUMENTS);
         });
   }
 
-  // `awaited`: the request was for a creation. Under the mutex.
-  void answer_subscription(std::uint64_t number, Watching* watching, bool awaited, const Raw& raw) {
-    const bool watched = raw.rc == ZOK || (awaited && raw.rc == ZNONODE);  // by the client library
-    if (watching != nullptr && !watched) watchings.erase(watching);
-    const auto found = subscriptions.find(number);
-    if (found == subscriptions.end()) return;
-    auto& subscription = found->second;
-    subscription.asked = false;
-    if (watching != nullptr) subscription.armed = watched;
-    if (std::exchange(subscription.again, false)) to_ask.push_back(number);
-    if (!from_server(raw.rc)) {  // asked for again when there is a connection
-      if (state == State::connected) to_ask.push_back(number);
-    } else if (awaited) {
-      if (raw.rc == ZNONODE) return;
-      // Created just now. What is watched by this are its data, whatever we are to follow.
-      subscription.missing = false;
-      subscription.armed = subscription.aspect == Aspect::data;
-      to_ask.push_back(number);
-    } else {
-      listener.read({.subscription = number,
-                     .code = static_cast<Code>(raw.rc),
-                     .node = raw.rc == ZOK ? *node_of(raw) : Node{},
-                     .children = names_of(raw).value_or(std::vector<std::string>{}),
-                     .connection = connection});
-      if (raw.rc != ZNONODE) return;
-      subscription.missing = true;
-      if (subscription.await_creation)
-        to_ask.push_back(number);
-      else
-        subscriptions.erase(found);
-    }
+  // Under the mutex.
+  void answered(const Subscriptions::Question& question, Watching* watching, const Raw& raw) {
+    const bool cut_off = raw.rc == ZCONNECTIONLOSS || raw.rc == ZOPERATIONTIMEOUT || raw.rc == ZSESSIONMOVED;
+    const auto answer = raw.rc == ZOK         ? Subscriptions::Answer::ok
+                        : raw.rc == ZNONODE   ? Subscriptions::Answer::no_node
+                        : from_server(raw.rc) ? Subscriptions::Answer::refused
+                                              : Subscriptions::Answer::lost;
+    if (watching != nullptr && !Subscriptions::watched(question, answer)) watchings.erase(watching);
+    if (!from_server(raw.rc) && !cut_off) return;  // the session is over: nobody is to ask again
+    if (!subscriptions.answered(question, answer)) return;
+    listener.read({.subscription = question.subscription,
+                   .code = static_cast<Code>(raw.rc),
+                   .node = raw.rc == ZOK ? *node_of(raw) : Node{},
+                   .children = names_of(raw).value_or(std::vector<std::string>{}),
+                   .connection = connection});
   }
 
   // --- waiting ---
@@ -922,16 +878,15 @@ std::uint64_t Session::subscribe(const std::string& path, Aspect aspect, bool aw
   std::uint64_t number = 0;
   {
     const std::lock_guard lock(impl_->mutex);
-    number = ++impl_->newest_subscription;
-    impl_->subscriptions.emplace(number, Subscription{path, aspect, await_creation});
+    number = impl_->subscriptions.add(path, aspect, await_creation);
   }
-  impl_->ask_subscription(number);
+  impl_->ask_subscriptions();
   return number;
 }
 
 void Session::unsubscribe(std::uint64_t subscription) {
   const std::lock_guard lock(impl_->mutex);
-  impl_->subscriptions.erase(subscription);  // what is watched for it falls to nobody
+  impl_->subscriptions.remove(subscription);  // what is watched for it falls to nobody
 }
 
 bool Session::make_directory(const std::string& path, const std::string& data, const Until& until) {

@@ -21,6 +21,7 @@
 #include "credentials.h"
 #include "error.h"
 #include "hosts.h"
+#include "subscriptions.h"
 #include "until.h"
 
 namespace zk {
@@ -138,9 +139,6 @@ struct Vigil {
   std::function<void(Time end)> renewed;             // nobody else can be inside before `end`
   std::function<void(const std::string& why)> lost;  // once
 };
-
-/// What of a node a subscription follows.
-enum class Aspect { data, children };
 
 /// What a subscription has read.
 struct Reading {
