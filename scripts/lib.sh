@@ -6,6 +6,7 @@
 #   screen NAME COMMAND...        runs COMMAND, which paints its pane itself; only in tmux
 #   actor NAME COMMAND...         runs COMMAND in a pane of its own; what it says goes into the story
 #   say TEXT                      the narrator
+#   rest SECONDS                  time to look
 #   wait_for SECONDS WHAT CONDITION...   waits until the command CONDITION succeeds, or fails the scenario
 #   heard NAME TEXT               has NAME said a line with TEXT?
 #   ended NAME [STATUS]           has NAME ended (with STATUS)?
@@ -70,7 +71,8 @@ strike() { # takes the stage down, whatever state it is in
   for name in "${actors[@]}"; do
     pid=$(cat "$folder/$name.pid" 2>/dev/null) && kill -KILL -- "-$pid" 2>/dev/null
   done
-  if [[ $STAGE == tmux ]]; then stage kill-server 2>/dev/null; fi
+  if [[ $STAGE == tmux ]]; then stage kill-server; fi
+  for pid in $(jobs -p); do kill "$pid"; done
   wait
   rm -rf -- "$folder"
 }
@@ -144,6 +146,11 @@ actor() {
   fi
 }
 
+rest() { # SECONDS; a signal ends it, and is not kept waiting
+  sleep "$1" &
+  wait "$!"
+}
+
 heard() {
   awk -v name="$1: " -v text="$2" 'index($0, name) == 1 && index($0, text) { found = 1 } END { exit !found }' "$story"
 }
@@ -176,7 +183,7 @@ curtain() {
   if [[ $failed ]]; then say 'It did not go as told.'; else say 'It went as told.'; fi
   if [[ ${viewer:-} ]]; then
     say 'This closes in a moment.'
-    sleep "${SCENE_LINGER:-4}"
+    rest "${SCENE_LINGER:-4}"
   fi
   if [[ $STAGE == tmux ]]; then
     cat "$folder/narration" >"$folder/last"

@@ -67,6 +67,16 @@ assert_nothing_left() {
   assert_nothing_left
 }
 
+@test "a scenario leaves nothing when its terminal goes away while it waits for who looks" {
+  local screen=(tmux -S "$BATS_TEST_TMPDIR/screen")
+  "${screen[@]}" -f /dev/null new-session -d -x 150 -y 40 "SCENE_PACE=0 SCENE_LINGER=30 watch-tree" 3>&-
+  shows() { "${screen[@]}" capture-pane -p | grep -qF -- "$1"; }
+  wait_for 15 "its end" shows 'This closes in a moment'
+  "${screen[@]}" kill-server
+  nothing_left() { [[ ! $(ls -A "$TMPDIR") ]]; }
+  wait_for 10 "it to have gone" nothing_left
+}
+
 @test "watch-tree tells its story as text, and leaves nothing" {
   run env STAGE=plain watch-tree </dev/null
   assert_success
