@@ -21,8 +21,10 @@ struct Change {
     deleted,
     children,    // what is directly below it
     unreadable,  // from now on: we may not read it
+    readable,    // again; it has not changed meanwhile
     left_out,    // `missed` of its children are not followed: there are too many nodes
     gap,         // for a while nothing could be seen; without a path
+    complete,    // everything has been read once; without a path, and told once
   } event;
   std::string path;
   Aspect aspect = Aspect::data;  // what of the node is followed

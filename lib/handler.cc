@@ -99,7 +99,7 @@ void Handler::offer(Occasion occasion) {
   const std::lock_guard lock(mutex_);
   last_ = Clock::now();
   if (waiting_.empty()) first_ = last_;
-  std::erase_if(waiting_, [&](const Occasion& other) { return other.about == occasion.about; });
+  std::erase_if(waiting_, [&](const Occasion& other) { return other.key == occasion.key; });
   waiting_.push_back(std::move(occasion));
   changed_.notify_all();
 }

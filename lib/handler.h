@@ -19,7 +19,8 @@ namespace zk {
 
 /// What a run is about.
 struct Occasion {
-  std::string about;                                             // replaces one about the same that waits
+  std::string key;                                               // replaces one with the same key that waits
+  std::string about;                                             // for people
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
   std::string input;                                             // its standard input
 };

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <list>
 #include <mutex>
+#include <utility>
 
 #include "error.h"
 #include "path.h"
@@ -32,12 +33,14 @@ std::optional<Family> family_of(const Reading& reading) {
 class Observer::Inbox {
  public:
   void put(Reading reading) {
-    const std::lock_guard lock(mutex_);
-    const auto found = newest_.find(reading.subscription);
-    if (found != newest_.end()) readings_.erase(found->second);
-    const auto subscription = reading.subscription;
-    newest_[subscription] = readings_.insert(readings_.end(), std::move(reading));
-    arrived_.notify_all();
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = newest_.find(reading.subscription);
+      if (found != newest_.end()) readings_.erase(found->second);
+      const auto subscription = reading.subscription;
+      newest_[subscription] = readings_.insert(readings_.end(), std::move(reading));
+    }
+    arrived_.notify_all();  // not under the mutex, which whoever wakes wants at once
   }
 
   void put_end() {
@@ -158,6 +161,9 @@ bool Observer::room_for(const std::string& path) const {
 void Observer::follow(const Key& key, Followed followed) {
   auto& added = followed_.emplace(key, std::move(followed)).first->second;
   watched_bytes_ += cost(added.path);
+  added.data_answered = added.kind == Target::Kind::children;
+  added.children_answered = added.kind == Target::Kind::data;
+  unanswered_ += (added.data_answered ? 0 : 1) + (added.children_answered ? 0 : 1);
   if (added.kind != Target::Kind::children) subscribe(key, added, Aspect::data);
   if (added.kind != Target::Kind::data) subscribe(key, added, Aspect::children);
 }
@@ -177,11 +183,16 @@ void Observer::forget(const Key& key, bool after_gap) {
     session_->unsubscribe(subscription);
     subscriptions_.erase(subscription);
   }
-  Change change{Event::deleted, followed.path};
-  if (followed.node) change.last = followed.node->stat;
-  if (!followed.read) change.missed = 1;  // its creation
-  tell(std::move(change), after_gap);
+  if (!followed.told_deleted || followed.read) {
+    Change change{Event::deleted, followed.path};
+    if (followed.node) change.last = followed.node->stat;
+    if (!followed.read) change.missed = 1;  // its creation
+    tell(std::move(change), after_gap);
+  }
   watched_bytes_ -= cost(followed.path);
+  unanswered_ -= (followed.data_answered ? 0 : 1) + (followed.children_answered ? 0 : 1);
+  crowded_.erase(key);
+  room_came_ = true;
   followed_.erase(found);
 }
 
@@ -196,6 +207,27 @@ void Observer::forget_below(const Key& key, bool after_gap) {
   for (auto at = descendants.rbegin(); at != descendants.rend(); ++at) forget(*at, after_gap);
 }
 
+// It is another node of the same name. What is read of it from now on comes behind what is on its way of the nodes
+// above it: should they have been made anew as well, they are told before it.
+void Observer::replace(const Key& key, bool after_gap) {
+  const Followed& old = followed_.at(key);
+  Followed anew{.kind = old.kind,
+                .path = old.path,
+                .depth = old.depth,
+                .found_at_first = false,
+                .told_deleted = true,
+                .data_seen = after_gap ? interruptions_ - 1 : interruptions_,
+                .children_seen = after_gap ? interruptions_ - 1 : interruptions_};
+  forget(key, after_gap);
+  follow(key, std::move(anew));
+}
+
+// Some nodes have gone: others, which were left out, may be followed now.
+void Observer::use_room() {
+  if (!std::exchange(room_came_, false)) return;
+  for (const auto& key : crowded_) session_->read_again(followed_.at(key).children);
+}
+
 // --- what is read ---
 
 void Observer::take(const Reading& reading) {
@@ -208,16 +240,20 @@ void Observer::take(const Reading& reading) {
     changes_.push_back({.event = Event::gap, .path = ""});
   }
   auto& followed = followed_.at(key);
-  int& seen = reading.subscription == followed.data ? followed.data_seen : followed.children_seen;
+  const bool of_data = reading.subscription == followed.data;
+  if (!std::exchange(of_data ? followed.data_answered : followed.children_answered, true)) --unanswered_;
+  int& seen = of_data ? followed.data_seen : followed.children_seen;
   const bool after_gap = std::exchange(seen, interruptions_) != interruptions_;
   if (reading.code != Code::ok && reading.code != Code::no_node)
     tell_unreadable(followed, after_gap);
-  else if (reading.subscription == followed.data)
+  else if (of_data)
     take_data(key, followed, reading, after_gap);
   else if (followed.kind == Target::Kind::children)
     take_family(followed, reading, after_gap);
   else
     take_branch(key, followed, reading, after_gap);
+  use_room();
+  if (unanswered_ == 0 && !std::exchange(complete_, true)) changes_.push_back({.event = Event::complete, .path = ""});
 }
 
 void Observer::tell(Change change, bool after_gap) {
@@ -235,19 +271,28 @@ void Observer::tell_unreadable(Followed& followed, bool after_gap) {
 
 void Observer::take_data(const Key& key, Followed& followed, const Reading& reading, bool after_gap) {
   const auto now = reading.code == Code::ok ? std::optional(reading.node) : std::nullopt;
-  followed.unreadable = false;
-  if (!now && followed.kind == Target::Kind::tree) {
+  const bool is_tree = followed.kind == Target::Kind::tree;
+  const bool replaced = now && followed.node && now->stat.czxid != followed.node->stat.czxid;
+  if (is_tree && (!now || replaced)) {
     forget_below(key, after_gap);
-    if (followed.depth > 0) return forget(key, after_gap);
+    followed.early.reset();
+    if (followed.depth > 0) return replaced ? replace(key, after_gap) : forget(key, after_gap);
   }
-  if (!std::exchange(followed.read, true) && followed.found_at_first)
+  const bool was_unreadable = std::exchange(followed.unreadable, false);
+  if (!std::exchange(followed.read, true) && followed.found_at_first) {
     tell({Event::initial, followed.path, Aspect::data, now}, after_gap);
-  else
-    tell_all(data_changes(followed.path, followed.node, now), after_gap);
+  } else {
+    auto changes = data_changes(followed.path, followed.node, now);
+    if (changes.empty() && was_unreadable) changes.push_back({Event::readable, followed.path, Aspect::data, now});
+    tell_all(std::move(changes), after_gap);
+  }
   followed.node = now;
   if (!now) followed.found_at_first = false;  // what will be below it one day was not
+  if (!is_tree || !now) return;
   // It may have been deleted and created again between two answers.
-  if (now && followed.kind == Target::Kind::tree && followed.children == 0) subscribe(key, followed, Aspect::children);
+  if (followed.children == 0) subscribe(key, followed, Aspect::children);
+  if (replaced) session_->read_again(followed.children);
+  if (auto early = std::exchange(followed.early, std::nullopt)) enter(key, followed, std::move(*early), after_gap);
 }
 
 void Observer::take_family(Followed& followed, const Reading& reading, bool after_gap) {
@@ -273,8 +318,14 @@ void Observer::take_branch(const Key& key, Followed& followed, const Reading& re
       followed.children = 0;
     }
     followed.family.reset();
-    return;
-  }
+  } else if (!followed.node) {
+    followed.early = std::move(now);
+  } else if (followed.node->stat.czxid == now->node.stat.czxid) {
+    enter(key, followed, std::move(*now), after_gap);
+  }  // else it is another node of the same name, whose data are on their way
+}
+
+void Observer::enter(const Key& key, Followed& followed, Family now, bool after_gap) {
   if (followed.listed || !followed.found_at_first)
     for (auto& change : family_changes(followed.path, followed.family, now))
       if (change.event != Event::deleted && change.missed > 0) {
@@ -284,7 +335,7 @@ void Observer::take_branch(const Key& key, Followed& followed, const Reading& re
   const bool found_at_first = followed.found_at_first && !followed.listed;
   const int seen = after_gap ? interruptions_ - 1 : interruptions_;
   std::size_t left_out = 0;
-  for (const auto& name : now->children) {
+  for (const auto& name : now.children) {
     const Key child{key.first, join(followed.path, name)};
     if (followed_.contains(child) || child.second == "/zookeeper") continue;
     if (followed.depth >= what_.deepest || !room_for(child.second) || !is_path(child.second)) {
@@ -303,13 +354,17 @@ void Observer::take_branch(const Key& key, Followed& followed, const Reading& re
     for (const auto& name : followed.family->children) {
       const auto child = followed_.find({key.first, join(followed.path, name)});
       if (child == followed_.end() || !child->second.unreadable) continue;
-      if (!std::ranges::binary_search(now->children, name)) forget(Key(child->first), after_gap);
+      if (!std::ranges::binary_search(now.children, name)) forget(Key(child->first), after_gap);
     }
   if (followed.left_out != left_out) {
     Change change{Event::left_out, followed.path};
     change.missed = static_cast<std::int64_t>(left_out);
     tell(std::move(change), after_gap);
   }
+  if (left_out > 0 && followed.depth < what_.deepest)
+    crowded_.insert(key);
+  else
+    crowded_.erase(key);
   followed.left_out = left_out;
   followed.listed = true;
   followed.family = std::move(now);

@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -66,9 +67,12 @@ class Observer {
     bool found_at_first;                   // it was there when we began, as far as we know
     std::uint64_t data = 0, children = 0;  // subscriptions
     bool read = false, listed = false;     // what they have told at least once
+    bool data_answered = false, children_answered = false;
     std::optional<Node> node{};
     std::optional<Family> family{};
+    std::optional<Family> early{};  // of a tree: came before the node's own data
     bool unreadable = false;
+    bool told_deleted = false;  // as the one that it took the place of
     std::size_t left_out = 0;
     int data_seen = 0, children_seen = 0;  // the last interruption after which they were read
   };
@@ -84,6 +88,9 @@ class Observer {
   void take_branch(const Key& key, Followed& followed, const Reading& reading, bool after_gap);
   void forget(const Key& key, bool after_gap);
   void forget_below(const Key& key, bool after_gap);
+  void replace(const Key& key, bool after_gap);
+  void enter(const Key& key, Followed& followed, Family now, bool after_gap);
+  void use_room();
   void tell(Change change, bool after_gap);
   void tell_all(std::vector<Change> changes, bool after_gap);
   void tell_unreadable(Followed& followed, bool after_gap);
@@ -99,6 +106,10 @@ class Observer {
   std::map<Key, Followed> followed_;
   std::unordered_map<std::uint64_t, Key> subscriptions_;
   std::size_t watched_bytes_ = 0;
+  std::size_t unanswered_ = 0;  // of what is followed
+  bool complete_ = false;       // there was a moment without such
+  std::set<Key> crowded_;       // folders with children that are left out
+  bool room_came_ = false;
   std::deque<Change> changes_;
 };
 

@@ -7,7 +7,7 @@ namespace zk {
 
 namespace {
 
-constexpr std::size_t longest_path = 1024;
+constexpr std::size_t longest_path = 16'384;
 constexpr std::size_t longest_name = 64;
 
 // Code points that ZooKeeper forbids in paths (Programmer's Guide, "The ZooKeeper Data Model").
@@ -17,7 +17,7 @@ bool forbidden(char32_t c) {
 
 const char* fault(const std::string& path) {
   if (path.empty() || path[0] != '/') return "a path starts with '/'";
-  if (path.size() > longest_path) return "a path has at most 1024 bytes";
+  if (path.size() > longest_path) return "a path has at most 16384 bytes";
   for (std::size_t at = 0; at < path.size();) {
     const auto [length, point] = next_utf8(std::string_view(path).substr(at));
     if (length == 0) return "a path is valid UTF-8";

@@ -7,7 +7,7 @@
 namespace zk {
 
 /// Throws Refused, saying what is wrong and with which path, unless `path` is one that a server accepts: absolute, no
-/// empty, `.` or `..` component, no trailing slash, valid UTF-8 without control characters, at most 1024 bytes, and
+/// empty, `.` or `..` component, no trailing slash, valid UTF-8 without control characters, at most 16384 bytes, and
 /// not the server's own /zookeeper.
 void check_path(const std::string& path);
 

@@ -884,6 +884,14 @@ std::uint64_t Session::subscribe(const std::string& path, Aspect aspect, bool aw
   return number;
 }
 
+void Session::read_again(std::uint64_t subscription) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->subscriptions.again(subscription);
+  }
+  impl_->ask_subscriptions();
+}
+
 void Session::unsubscribe(std::uint64_t subscription) {
   const std::lock_guard lock(impl_->mutex);
   impl_->subscriptions.remove(subscription);  // what is watched for it falls to nobody

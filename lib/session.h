@@ -195,6 +195,8 @@ class Session {
   /// such node, the listener is told, and the subscription waits for it, or ends if `await_creation` is false.
   std::uint64_t subscribe(const std::string& path, Aspect aspect, bool await_creation);
   void unsubscribe(std::uint64_t subscription);
+  /// Has it read once more, changed or not.
+  void read_again(std::uint64_t subscription);
 
   /// Creates the node with `data` if it is missing, and its missing ancestors: containers, which the server removes
   /// when they have been used and are empty again; those of the chroot are persistent. Answers whether this call

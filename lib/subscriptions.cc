@@ -21,6 +21,11 @@ std::uint64_t Subscriptions::add(const std::string& path, Aspect aspect, bool aw
 
 void Subscriptions::remove(std::uint64_t subscription) { subscriptions_.erase(subscription); }
 
+void Subscriptions::again(std::uint64_t subscription) {
+  const auto found = subscriptions_.find(subscription);
+  if (found != subscriptions_.end()) ask(subscription, found->second);
+}
+
 std::vector<Subscriptions::Question> Subscriptions::due() {
   std::vector<Question> questions;
   for (const auto number : std::exchange(due_, {})) {

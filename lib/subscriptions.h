@@ -36,6 +36,9 @@ class Subscriptions {
   std::uint64_t add(const std::string& path, Aspect aspect, bool await_creation);
   void remove(std::uint64_t subscription);
 
+  /// To be read once more, changed or not.
+  void again(std::uint64_t subscription);
+
   /// What is to be asked now, while connected. Each question gets one answer.
   std::vector<Question> due();
 

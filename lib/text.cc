@@ -1,5 +1,8 @@
 #include "text.h"
 
+#include <clocale>
+#include <cwchar>
+
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -14,18 +17,19 @@ bool harmful(char32_t c) {
          (c >= 0x200b && c <= 0x200f) ||          // zero width, direction marks
          (c >= 0x2028 && c <= 0x202e) ||          // line and paragraph separator, bidirectional embedding
          (c >= 0x2060 && c <= 0x206f) ||          // word joiner, bidirectional isolates
-         c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
+         c == 0x34f || c == 0x115f || c == 0x1160 || c == 0x17b4 || c == 0x17b5 || c == 0x180e || c == 0x3164 ||
+         c == 0xffa0 ||  // joiners and fillers that show nothing
+         c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
 }
 
+// By the C library's tables, whatever the locale that we were started in.
 std::size_t columns(char32_t c) {
-  const auto in = [c](char32_t first, char32_t last) { return c >= first && c <= last; };
-  if (in(0x300, 0x36f) || in(0x1ab0, 0x1aff) || in(0x1dc0, 0x1dff) || in(0x20d0, 0x20ff) || in(0xfe00, 0xfe0f) ||
-      in(0xfe20, 0xfe2f))
-    return 0;
-  if (in(0x1100, 0x115f) || in(0x2e80, 0xa4cf) || in(0xac00, 0xd7a3) || in(0xf900, 0xfaff) || in(0xfe30, 0xfe6f) ||
-      in(0xff00, 0xff60) || in(0xffe0, 0xffe6) || in(0x1f300, 0x1faff) || in(0x20000, 0x3fffd))
-    return 2;
-  return 1;
+  static const locale_t unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+  if (unicode == nullptr) return 1;
+  const locale_t before = uselocale(unicode);
+  const int width = wcwidth(static_cast<wchar_t>(c));
+  uselocale(before);
+  return width < 0 ? 1 : static_cast<std::size_t>(width);
 }
 
 template <class... Value>

@@ -55,7 +55,8 @@ class Writer {
   std::vector<Row> write(const Branch& root, const std::string& path) {
     most_children_ = children_that_fit(root, layout_.most_rows);
     add(root, path, printable(path, path.size()), "", "");
-    if (rows_.size() > layout_.most_rows && layout_.most_rows > 0) {
+    if (layout_.most_rows == 0) return {};
+    if (rows_.size() > layout_.most_rows) {
       const std::size_t over = rows_.size() - layout_.most_rows + 1;
       rows_.resize(layout_.most_rows - 1);
       rows_.push_back({"", "… " + std::to_string(over) + " lines more", ""});
@@ -66,12 +67,18 @@ class Writer {
  private:
   Mark mark(const std::string& path) const { return layout_.mark ? layout_.mark(path) : Mark::none; }
 
+  bool marked(const Branch& branch, const std::string& path) const {
+    return mark(path) != Mark::none || std::ranges::any_of(branch.children, [&](const auto& child) {
+             return marked(child.second, join(path, child.first));
+           });
+  }
+
   std::set<std::string> chosen(const Branch& branch, const std::string& path) const {
     std::set<std::string> names;
-    const auto choose = [&](bool marked) {
+    const auto choose = [&](bool only_marked) {
       for (const auto& [name, child] : branch.children) {
         if (names.size() >= most_children_) return;
-        if (!marked || mark(join(path, name)) != Mark::none) names.insert(name);
+        if (!only_marked || marked(child, join(path, name))) names.insert(name);
       }
     };
     if (branch.children.size() > most_children_) choose(true);

@@ -30,7 +30,7 @@ struct Layout {
 };
 
 /// The tree in rows, the root with its whole path first. What does not fit is folded: every node shows as many of its
-/// children as leave room for the others, those with a mark first, and says how many more it has.
+/// children as leave room for the others, those with a mark at or below them first, and says how many more it has.
 std::vector<Row> rows(const Branch& root, const std::string& path, const Layout& layout);
 
 }  // namespace zk

@@ -1512,7 +1512,7 @@ a|path 'a' is not valid: a path starts with '/'
 /zookeeper/quota|/zookeeper belongs to the server itself
 END
     # shellcheck disable=SC2086 # these are words
-    refuses 'a path has at most 1024 bytes' $command "/$(printf '%01024d' 0)" "${data[@]}"
+    refuses 'a path has at most 16384 bytes' $command "/$(printf '%016384d' 0)" "${data[@]}"
   done
   refuses '/ exists always' create /
   refuses '/ cannot be deleted' delete /

@@ -21,6 +21,8 @@ using zk::Time;
 
 // Nobody reads faster.
 constexpr zk::Duration shortest_look = std::chrono::milliseconds(40);
+constexpr zk::Duration longest_wait = std::chrono::seconds(1);
+constexpr zk::Duration remark_time = std::chrono::minutes(1);
 
 std::string o_clock() { return zk::local_time(zk::wall_clock()).substr(0, 8); }
 
@@ -30,6 +32,7 @@ class Painter {
  public:
   Painter(std::string path, zk::Signals& signals, zk::Ending& end)
       : path_(path), picture_(std::move(path)), signals_(signals), end_(end) {
+    screen_.when_reader_goes([this] { end_.with(zk::status_signal + SIGPIPE); });
     signals_.on_terminal([this](int signal) { terminal_changed(signal); });
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
   }
@@ -46,8 +49,10 @@ class Painter {
     if (change.event == Event::gap) {
       trouble_.clear();
       remark_ = (change.new_session ? "new session at " : "connected again at ") + o_clock();
+      remark_end_ = zk::Clock::now() + remark_time;
     }
     picture_.take(change, zk::Clock::now());
+    complete_ = complete_ || change.event == Event::complete;
     dirty();
   }
 
@@ -73,19 +78,28 @@ class Painter {
   }
 
   std::string title() const {
-    std::string text = "zk-tree " + zk::printable(path_, 200) + "  " + picture_.summary();
-    if (!trouble_.empty()) return text + "  (" + trouble_ + ")";
-    return text + (remark_.empty() ? "" : "  (" + remark_ + ")");
+    // In a narrow pane the end is cut off, so news come first.
+    const std::string text = "zk-tree " + zk::printable(path_, 200) + "  " + picture_.summary();
+    const std::string& news = trouble_.empty() ? remark_ : trouble_;
+    return news.empty() ? text : "(" + news + ")  " + text;
   }
+
+  // The first look is worth a moment's waiting for all of it.
+  Time first_look() const { return painted_ || complete_ ? begin_ : begin_ + longest_wait; }
+
+  // When there will be something else to show although nothing has happened.
+  Time next_fading() const { return std::min(picture_.next_fading(), remark_.empty() ? Time::max() : remark_end_); }
 
   void run(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     try {
       while (!stop.stop_requested()) {
-        const Time due = picture_.next_fading();
+        const Time due = dirty_ ? first_look() : next_fading();
+        const bool was_dirty = dirty_;
         changed_.wait_until(lock, stop, std::min<Time>(due, zk::Clock::now() + std::chrono::hours(1)),
-                            [&] { return dirty_ && !suspended_; });
-        if (stop.stop_requested() || suspended_ || (!dirty_ && zk::Clock::now() < due)) continue;
+                            [&] { return !suspended_ && dirty_ && (!was_dirty || complete_ || painted_); });
+        suspended_ = suspended_ || screen_.in_background();  // until we are continued
+        if (stop.stop_requested() || suspended_ || zk::Clock::now() < (dirty_ ? first_look() : due)) continue;
         paint(lock, {Time::max(), stop});
         changed_.wait_until(lock, stop, zk::Clock::now() + shortest_look, [] { return false; });
       }
@@ -104,6 +118,7 @@ class Painter {
     dirty_ = false;
     painted_ = true;
     picture_.fade(zk::Clock::now());
+    if (zk::Clock::now() >= remark_end_) remark_.clear();
     const auto rows = picture_.rows(screen_.height());
     const std::string head = title();
     lock.unlock();
@@ -120,6 +135,9 @@ class Painter {
   Picture picture_;
   Screen screen_;
   std::string trouble_, remark_;
+  Time remark_end_{};
+  const Time begin_ = zk::Clock::now();
+  bool complete_ = false;
   bool dirty_ = false, suspended_ = false, painted_ = false;
   std::timed_mutex painting_;
   zk::Signals& signals_;

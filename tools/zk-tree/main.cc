@@ -22,7 +22,8 @@ int main(int argc, char** argv) {
       "there is not enough room, it shows a part of each folder and says how much more there is.");
   tool.flag("-f, --follow", follow, "paint it anew whenever it changes");
   tool.option("-d, --depth", "N", depth, 0, 1000, "so many levels below PATH only");
-  tool.option("--max", "N", most, 1, 1'000'000, "so many nodes at most; say what was left out (default: 10000)");
+  tool.option("--max", "N", most, 1, 1'000'000,
+              "so many nodes at most, PATH among them; say what was left out (default: 10000)");
   tool.flag("--json", options.json, "one JSON object a line for each node, with all of its data");
   tool.argument("PATH", path);
   tool.answer("1", "there is no such node");

@@ -45,6 +45,7 @@ void Picture::take(const zk::Change& change, zk::Time now) {
   switch (change.event) {
     case Event::initial:
     case Event::created:
+    case Event::readable:
     case Event::changed: {
       if (!change.node) return;
       auto& node = place(change.path);
@@ -68,6 +69,7 @@ void Picture::take(const zk::Change& change, zk::Time now) {
       return;
     case Event::children:
     case Event::gap:
+    case Event::complete:
       return;
   }
 }
@@ -98,7 +100,9 @@ zk::Time Picture::next_fading() const {
 }
 
 std::string Picture::summary() const {
-  if (root_.code == zk::Code::no_node) return "no such node";
+  const auto root = marks_.find(path_);
+  const bool vanished = root != marks_.end() && root->second.mark == zk::Mark::vanished;
+  if (vanished || root_.code == zk::Code::no_node) return "no such node";
   std::size_t nodes = 0, left_out = 0;
   const std::function<void(const zk::Branch&)> count = [&](const zk::Branch& at) {
     ++nodes;

@@ -1,6 +1,7 @@
 #include "screen.h"
 
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -93,9 +94,16 @@ void Screen::paint(const std::string& title, const std::vector<zk::Row>& rows, c
   out_.write(all, until);
 }
 
+bool Screen::in_background() const {
+  if (!out_.is_terminal()) return false;
+  const pid_t foreground = tcgetpgrp(STDOUT_FILENO);
+  return foreground > 0 && foreground != getpgrp();  // negative: it is not the terminal that we were started from
+}
+
 void Screen::leave() {
   if (!entered_) return;
   entered_ = false;
+  tcflow(STDOUT_FILENO, TCOON);  // if Ctrl-S has stopped it, it would stay without a cursor
   try {
     out_.write(leave_all, zk::Until{}.within(std::chrono::milliseconds(200)));
   } catch (const std::runtime_error&) {  // then nobody looks

@@ -17,6 +17,7 @@ std::vector<zk::Target> targets(const std::vector<zk::Tool::Marked>& paths, cons
     if (mark == "--recursive") kind = Kind::tree;
     if (until && until->subject() == Condition::Subject::data && kind == Kind::children)
       throw zk::WrongUsage("--until =VALUE and ~REGEX look at data, and of " + path + " the children are watched");
+    if (until_children && mark == "--data") throw zk::WrongUsage("--until children>=N does not go with --data");
     if (until_children && kind == Kind::tree) throw zk::WrongUsage("--until children>=N does not go with --recursive");
     const zk::Target target{kind, path};
     if (std::ranges::find(all, target) == all.end()) all.push_back(target);
@@ -44,7 +45,8 @@ int main(int argc, char** argv) {
       "ZooKeeper tells that something has changed, not how often: what was not seen is counted by the versions. After "
       "a lost "
       "connection or session all is read again: a record 'gap', and what differs is marked. The last state told is the "
-      "node's state, also to a reader that is slow.\n"
+      "node's state, also to a reader that is slow. Of a tree, a record 'children' tells only that some came and went "
+      "unseen.\n"
       "With --exec nothing is printed: COMMAND gets the data (of --children the names) on its standard input, one run "
       "at a "
       "time; of changes meanwhile the newest of each PATH counts.");
@@ -70,6 +72,7 @@ int main(int argc, char** argv) {
                    "for COMMAND: what happened (initial, created, changed, deleted, children), to what");
   tool.environment("ZK_VERSION, ZK_MZXID",
                    "for COMMAND: of the data; also ZK_CVERSION, ZK_CZXID, ZK_EXISTS (0 or 1), ZK_MISSED");
+  tool.answer("1-99", "with --fail-fast: COMMAND's own status");
   tool.example("zk-watch /NORMAL --children /PAI", "tells what happens to a node and below another.");
   tool.example("zk-watch --until '=ready' --timeout 1m /app/state", "waits for a distributed condition.");
   tool.example("zk-watch /app/config --debounce 1s --exec sh -c 'cat >app.conf && systemctl reload app'",
@@ -79,6 +82,7 @@ int main(int argc, char** argv) {
     if (options.command.empty() && (debounce || options.command_timeout || options.fail_fast))
       throw zk::WrongUsage("--debounce, --exec-timeout and --fail-fast go with --exec");
     if (!options.command.empty() && options.json) throw zk::WrongUsage("--json does not go with --exec");
+    if (timeout_status && !options.timeout) throw zk::WrongUsage("--timeout-exit-code goes with --timeout");
     if (until) options.until = Condition::parse(*until);
     options.targets = targets(paths, options.until);
     options.initial = !no_initial;

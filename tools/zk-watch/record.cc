@@ -79,10 +79,14 @@ const char* event_name(const zk::Change& change) {
       return "children";
     case Event::unreadable:
       return "unreadable";
+    case Event::readable:
+      return "readable";
     case Event::left_out:
       return "left_out";
     case Event::gap:
       return "gap";
+    case Event::complete:
+      return "complete";
   }
   return "";
 }

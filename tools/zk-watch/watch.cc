@@ -24,8 +24,11 @@ class Progress {
   }
   void note(const zk::Change& change) {
     const auto found = holds_.find(change.path);
-    if (condition_ && found != holds_.end() && change.event != Event::unreadable && change.event != Event::left_out)
-      found->second = condition_->holds(change);
+    const bool of_state = change.event != Event::unreadable && change.event != Event::left_out;
+    const bool of_data = condition_ && condition_->subject() == Condition::Subject::data;
+    // In a tree children are told, too, without data.
+    if (!condition_ || found == holds_.end() || !of_state || (of_data && change.aspect == zk::Aspect::children)) return;
+    found->second = condition_->holds(change);
   }
   bool complete() const {
     return condition_ && std::ranges::all_of(holds_, [](const auto& path) { return path.second; });
@@ -57,7 +60,9 @@ zk::Handling handling(const Options& options, zk::Ending& end) {
 // What somebody has to know who relies on seeing everything.
 void check(const Options& options, const zk::Change& change) {
   if (change.event == Event::left_out && change.missed > 0)
-    throw zk::Refused("there are too many nodes at and below " + change.path + " to watch them all with one session");
+    throw zk::Refused("there are too many nodes at and below " + change.path +
+                      " to watch them all with one session, or their paths are too long");
+  if (change.event == Event::readable) zk::log::warning(change.path + " can be read again");
   if (change.event != Event::unreadable) return;
   const auto named = [&](const zk::Target& target) { return target.path == change.path; };
   if (std::ranges::any_of(options.targets, named)) throw zk::Error(zk::Code::no_auth, "read", change.path);
@@ -84,7 +89,10 @@ class Watching {
       while (!tell(observer_.next(until_)))
         ;
       if (handler_) handler_->finish(until_);
-      return zk::status_done;
+      return std::max<int>(end_.status(), zk::status_done);  // of the last run, too
+    } catch (const zk::TimedOut&) {
+      if (!options_.until) throw;
+      throw zk::TimedOut("--until does not hold after " + zk::to_string(*options_.timeout));
     } catch (const zk::Stopped&) {
       if (end_.status() < 0) throw;  // a signal
       return end_.status();
@@ -96,8 +104,9 @@ class Watching {
   bool tell(const zk::Change& change) {
     check(options_, change);
     progress_.note(change);
-    const bool worth_telling = change.event != Event::unreadable && change.event != Event::left_out &&
-                               (options_.initial || change.event != Event::initial);
+    const bool of_nodes = change.event != Event::unreadable && change.event != Event::readable &&
+                          change.event != Event::left_out && change.event != Event::complete;
+    const bool worth_telling = of_nodes && (options_.initial || change.event != Event::initial);
     if (worth_telling && handler_)
       handle(change);
     else if (worth_telling)
@@ -114,7 +123,9 @@ class Watching {
     if (change.event == Event::gap) return;
     auto environment = variables(change);
     environment.emplace_back("ZK_HOSTS", hosts_);
-    handler_->offer({change.path, std::move(environment), contents(change)});
+    const bool of_children = change.aspect == zk::Aspect::children;
+    handler_->offer(
+        {(of_children ? "children " : "data ") + change.path, change.path, std::move(environment), contents(change)});
   }
 
   const std::string hosts_;
