@@ -15,6 +15,7 @@ from kazoo.client import KazooClient
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
 BUILD = ROOT / "build"
+JARS = "/usr/share/java"  # Debian's
 PATIENCE = 120  # seconds for anything that must happen at all: 500 processes start slowly on a small machine
 
 # As in production: what the server confirms is on the disk (etcd's is, too), and an empty lock folder may
@@ -128,10 +129,10 @@ class Stage:
         wait_for("etcd", lambda: subprocess.run(health, capture_output=True, check=False).returncode == 0)
         return client
 
-    def compile_floor(self):
-        """The C client's floor, linked as the tools are: with the client's archive."""
-        program = str(self.folder / "floor")
-        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", program, BENCH / "floor.c",
+    def compile_floor(self, name="floor"):
+        """One of the C client's floors, linked as the tools are: with the client's archive."""
+        program = str(self.folder / name)
+        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", program, BENCH / f"{name}.c",
                         "-l:libzookeeper_mt.a", "-lpthread", "-lm"], check=True)
         return program
 
@@ -139,7 +140,7 @@ class Stage:
         """The command, less its arguments, of Curator's contenders."""
         jars = ["curator-client", "curator-framework", "curator-recipes", "guava", "slf4j-api", "slf4j-nop",
                 "zookeeper", "zookeeper-jute"]
-        class_path = ":".join([str(self.folder), *(f"/usr/share/java/{jar}.jar" for jar in jars)])
+        class_path = ":".join([str(self.folder), *(f"{JARS}/{jar}.jar" for jar in jars)])
         subprocess.run(["javac", "-d", self.folder, "-cp", class_path, BENCH / "HandoverCurator.java"], check=True)
         return ["java", "-cp", class_path, "HandoverCurator"]
 

@@ -51,14 +51,19 @@ class Observer::Inbox {
 
   // nullopt: there will be no more.
   std::optional<Reading> take(const Until& until) {
+    const std::stop_callback wake(until.stop, [this] {
+      const std::lock_guard lock(mutex_);
+      arrived_.notify_all();
+    });
     std::unique_lock lock(mutex_);
-    const auto arrived = [&] { return !readings_.empty() || over_; };
-    while (!arrived()) {
+    const auto arrived = [&] { return !readings_.empty() || over_ || until.stop.stop_requested(); };
+    for (;;) {
+      if (!readings_.empty() || over_) break;
       if (until.stop.stop_requested()) throw Stopped("stopped while waiting for a change");
       if (until.expired()) throw TimedOut("gave up waiting for a change");
       // Condition variables compute with such limits; "for ever" would overflow them.
       const Time near = std::min<Time>(until.deadline, Clock::now() + std::chrono::hours(1));
-      arrived_.wait_until(lock, until.stop, near, arrived);
+      arrived_.wait_until(lock, near, arrived);
     }
     if (readings_.empty()) return std::nullopt;
     Reading reading = std::move(readings_.front());
@@ -69,7 +74,7 @@ class Observer::Inbox {
 
  private:
   std::mutex mutex_;
-  std::condition_variable_any arrived_;
+  std::condition_variable arrived_;  // not condition_variable_any, whose second mutex costs time when it wakes us
   std::list<Reading> readings_;
   std::unordered_map<std::uint64_t, std::list<Reading>::iterator> newest_;
   bool over_ = false;

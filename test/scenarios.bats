@@ -9,6 +9,12 @@ setup() {
   mkdir "$TMPDIR"
 }
 
+screen() { tmux -S "$BATS_TEST_TMPDIR/screen" "$@"; }
+
+shows() { screen capture-pane -p | grep -qE -- "$1"; } # PATTERN: does the screen?
+
+nothing_left() { [[ ! $(ls -A "$TMPDIR") ]]; }
+
 assert_nothing_left() {
   run -0 ls -A "$TMPDIR"
   assert_output ''
@@ -32,14 +38,11 @@ assert_nothing_left() {
 }
 
 @test "lock-queue shows the contenders and the queue in panes to who watches on a terminal" {
-  local screen=(tmux -S "$BATS_TEST_TMPDIR/screen")
-  "${screen[@]}" -f /dev/null new-session -d -x 150 -y 40 "lock-queue; echo status: \$?; exec cat" 3>&-
-  # shellcheck disable=SC2016 # the inner shell expands it
-  shows() { "${screen[@]}" capture-pane -p | grep -qE -- "$1"; }
+  screen -f /dev/null new-session -d -x 150 -y 40 "lock-queue; echo status: \$?; exec cat" 3>&-
   wait_for 15 "the queue in its pane" shows 'inside +[^ ]+ \((ana|bea)\)'
   wait_for 5 "the contenders in theirs" shows 'enters with token'
   wait_for 30 "its end" shows '^status: 0'
-  "${screen[@]}" kill-server
+  screen kill-server
   assert_nothing_left
 }
 
@@ -68,12 +71,9 @@ assert_nothing_left() {
 }
 
 @test "a scenario leaves nothing when its terminal goes away while it waits for who looks" {
-  local screen=(tmux -S "$BATS_TEST_TMPDIR/screen")
-  "${screen[@]}" -f /dev/null new-session -d -x 150 -y 40 "SCENE_PACE=0 SCENE_LINGER=30 watch-tree" 3>&-
-  shows() { "${screen[@]}" capture-pane -p | grep -qF -- "$1"; }
+  screen -f /dev/null new-session -d -x 150 -y 40 "SCENE_PACE=0 SCENE_LINGER=30 watch-tree" 3>&-
   wait_for 15 "its end" shows 'This closes in a moment'
-  "${screen[@]}" kill-server
-  nothing_left() { [[ ! $(ls -A "$TMPDIR") ]]; }
+  screen kill-server
   wait_for 10 "it to have gone" nothing_left
 }
 
@@ -88,15 +88,12 @@ assert_nothing_left() {
 }
 
 @test "watch-tree shows the watcher, the live tree and the shell in panes to who watches on a terminal" {
-  local screen=(tmux -S "$BATS_TEST_TMPDIR/screen")
-  "${screen[@]}" -f /dev/null new-session -d -x 150 -y 40 "watch-tree; echo status: \$?; exec cat" 3>&-
-  # shellcheck disable=SC2016 # the inner shell expands it
-  shows() { "${screen[@]}" capture-pane -p | grep -qE -- "$1"; }
+  screen -f /dev/null new-session -d -x 150 -y 40 "watch-tree; echo status: \$?; exec cat" 3>&-
   wait_for 15 "the watcher in its pane" shows 'created   /NORMAL'
   wait_for 5 "the shell in its own" shows '\$ zk-node set /NORMAL'
   wait_for 10 "the tree with a new node, marked, in a third" shows '\+ *└─ FILHO1  "hello"|\+ +├─ FILHO1  "hello"'
   wait_for 30 "its end" shows '^status: 0'
-  "${screen[@]}" kill-server
+  screen kill-server
   assert_nothing_left
 }
 
