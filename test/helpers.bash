@@ -19,6 +19,10 @@
 #   watches [PATH]                  print the watched paths below PATH, once for each watching session, sorted
 #   four_letter WORD [HOST:PORT]    print what the server says to mntr, cons, dump ...
 #
+#   kazoo CODE ARGUMENT...          run Python with a connected client `zk`: for what zk does not offer, and for storms
+#   json EXPRESSION                 print the Python expression for each line of JSON on standard input, whose fields are
+#                                   its variables; the whole is `record`
+#
 #   own_server [OPTION...]          a server that this test may maltreat (zk-server's options: --servers 3, --tick MS);
 #                                   sets OWN_DIR, SERVER and ZK_HOSTS
 #   own_server_freeze [N]  own_server_thaw [N]  own_server_kill9 [N]  own_server_pid [N]    N: 1 (default) to 3
@@ -351,4 +355,23 @@ test_teardown() {
   fi
   if [[ ${OWN_DIR:-} ]]; then zk-server stop --dir "$OWN_DIR"; fi
   return "$verdict"
+}
+
+# --- Python ---
+
+kazoo() {
+  /usr/bin/python3 -c "import logging, os, sys
+from kazoo.client import KazooClient
+logging.disable(logging.CRITICAL)
+zk = KazooClient(os.environ['ZK_HOSTS'])
+zk.start(10)
+$1
+zk.stop()" "${@:2}"
+}
+
+json() {
+  /usr/bin/python3 -c 'import json, sys
+for line in sys.stdin:
+  record = json.loads(line)
+  print(eval(sys.argv[1], {"record": record}, record))' "$1"
 }

@@ -54,26 +54,9 @@ end_input() { exec {input}>&-; }
 
 # --- looking ---
 
-# EXPRESSION: prints the Python expression for each line of JSON; the line's fields are its variables
-json() {
-  /usr/bin/python3 -c 'import json, sys
-for line in sys.stdin: print(eval(sys.argv[1], json.loads(line)))' "$1"
-}
-
 nodes() { zk-lock --list --json "$1" | json node; } # PATH: of holders and waiters, in order
 
 session_of() { zk-lock --list --json "$2" | sed -n "${1}p" | json 'hex(session)'; } # N PATH: of the Nth of them
-
-# CODE ARGUMENT...: Python with a connected client `zk`, for what zk.py does not offer
-kazoo() {
-  /usr/bin/python3 -c "import logging, os, sys
-from kazoo.client import KazooClient
-logging.disable(logging.CRITICAL)
-zk = KazooClient(os.environ['ZK_HOSTS'])
-zk.start(10)
-$1
-zk.stop()" "${@:2}"
-}
 
 # COMMAND...: as `run` does it; sets took and cpu, in milliseconds
 measure() {

@@ -37,12 +37,6 @@ does() {
   assert_stderr ''
 }
 
-# EXPRESSION: prints the Python expression for each line of JSON; the line's fields are its variables
-json() {
-  /usr/bin/python3 -c 'import json, sys
-for line in sys.stdin: print(eval(sys.argv[1], json.loads(line)))' "$1"
-}
-
 holds() { assert_equal "$(zk get "$1")" "$2"; } # PATH DATA
 
 is_there() { zk exists "$1" || fail "there is no $1"; } # PATH

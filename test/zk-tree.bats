@@ -29,23 +29,6 @@ create_many() {
   done
 }
 
-# CODE ARGUMENT...: Python with a connected client `zk`, for bytes that no argument can have, and for storms
-kazoo() {
-  /usr/bin/python3 -c "import logging, os, sys
-from kazoo.client import KazooClient
-logging.disable(logging.CRITICAL)
-zk = KazooClient(os.environ['ZK_HOSTS'])
-zk.start(10)
-$1
-zk.stop()" "${@:2}"
-}
-
-# EXPRESSION: prints the Python expression for each line of JSON; the line's fields are its variables
-json() {
-  /usr/bin/python3 -c 'import json, sys
-for line in sys.stdin: print(eval(sys.argv[1], json.loads(line)))' "$1"
-}
-
 # Fails if the input has a character that a terminal obeys or that hides or reorders others, or bytes that are none.
 harmless() {
   /usr/bin/python3 -c 'import sys, unicodedata

@@ -1,43 +1,15 @@
 # zk-watch when connections break, servers go and sessions end. What it does on a healthy server has a file of its own.
 # shellcheck disable=SC2016 # what stands in single quotes is for the shells and Pythons that are started with it
 load helpers
-
-setup() {
-  test_setup
-  cd "$BATS_TEST_TMPDIR" || return
-}
+load watching
 
 # --- watching ---
 
-watching() { start "$1" zk-watch --json "${@:2}"; } # NAME ARGUMENT...
-
 watching_behind_proxy() { ZK_HOSTS=$PROXY$CHROOT start "$1" zk-watch --json "${@:2}"; } # NAME ARGUMENT...
-
-lines_are() { (($(wc -l <"$(out "$1")") >= $2)); } # NAME N
-
-told() { wait_for 15 "line $2 of $1" lines_are "$1" "$2"; } # NAME N: N lines at least
-
-end() { # NAME: by TERM
-  signal TERM "$1"
-  finish "$1"
-  assert_failure 143
-}
-
-# EXPRESSION: prints the Python expression for each line of JSON; the line's fields are its variables
-json() {
-  /usr/bin/python3 -c 'import json, sys
-for line in sys.stdin:
-  record = json.loads(line)
-  print(eval(sys.argv[1], {"record": record}, record))' "$1"
-}
-
-records() { json "$2" <"$(out "$1")"; } # NAME EXPRESSION: the same of what NAME has told
 
 story() { records "$1" '(event, record.get("path"), record.get("data"), record.get("after_gap"))'; } # NAME
 
 assert_story() { assert_equal "$(story "$1")" "$2"; } # NAME EXPECTED
-
-last_is() { [[ $(tail -n 1 "$(out "$1")" | json "$2" 2>/dev/null) == "$3" ]]; } # NAME EXPRESSION VALUE
 
 reason() { sed -n 's/.*"event":"gap","reason":"\([a-z]*\)".*/\1/p' "$(out "$1")"; } # NAME: of each gap
 
@@ -45,64 +17,7 @@ gaps_are() { (($(reason "$1" | wc -l) >= $2)); } # NAME N
 
 wait_gap() { wait_for 15 "gap ${2:-1} of $1" gaps_are "$1" "${2:-1}"; } # NAME [N]
 
-# CODE ARGUMENT...: Python with a connected client `zk`, for what happens faster than processes start
-kazoo() {
-  /usr/bin/python3 -c "import logging, os, sys
-from kazoo.client import KazooClient
-logging.disable(logging.CRITICAL)
-zk = KazooClient(os.environ['ZK_HOSTS'])
-zk.start(10)
-$1
-zk.stop()" "${@:2}"
-}
-
-# PATH: prints path, version and data of all that is there at and below it, a line each
-picture() {
-  kazoo 'import json
-def tell(path):
-  data, stat = zk.get(path)
-  print(json.dumps([path, stat.version, data.decode()]))
-  for name in zk.get_children(path): tell(path + "/" + name)
-if zk.exists(sys.argv[1]): tell(sys.argv[1])' "$1" | sort
-}
-
-# NAME: prints the same of what the records of NAME say. A record that cannot follow those before it is an error.
-replay() {
-  /usr/bin/python3 -c 'import json, sys
-nodes = {}
-for number, line in enumerate(sys.stdin, 1):
-  record = json.loads(line)
-  event, path = record["event"], record.get("path")
-  if event in ("gap", "children"): continue
-  before = nodes.get(path)
-  possible = {"initial": path not in nodes,
-              "created": before is None and record.get("version") == record["missed"],
-              "changed": before and before["czxid"] == record["czxid"] and before["mzxid"] < record["mzxid"] and
-                         before["version"] + 1 + record["missed"] == record["version"],
-              "deleted": before or record["missed"]}
-  if not possible[event]: sys.exit(f"record {number} cannot follow {before}: {line}")
-  nodes[path] = record if record["exists"] else None
-for path, node in sorted(nodes.items()):
-  if node: print(json.dumps([path, node["version"], node["data"]]))' <"$(out "$1")" | sort
-}
-
-replays() { [[ $(replay "$1" 2>&1) == "$2" ]]; } # NAME PICTURE
-
-assert_replayed() { # NAME PATH: its records end in what is there, also after its end
-  local there
-  there=$(picture "$2")
-  await 15 replays "$1" "$there" || assert_equal "$(replay "$1" 2>&1)" "$there"
-  end "$1"
-  assert_equal "$(replay "$1" 2>&1)" "$there"
-}
-
 # --- sessions ---
-
-watchers() { # PATH: the sessions that watch its data, as the server sees it; of the children it does not tell
-  four_letter wchp | awk -v path="$CHROOT$1" '/^\// { here = $0 == path } /^\t/ && here { print $1 }'
-}
-
-watched() { [[ $(watchers "$1") ]]; } # PATH
 
 no_session() { [[ $(four_letter dump) != *"$1"* ]]; } # SESSION: the server knows it no more
 
