@@ -51,7 +51,10 @@ Input read_input(std::size_t most, const Until& until) {
 void wait_for_end_of_input(const Until& until) {
   const Bell bell(until.stop);
   Buffer buffer;
-  while (!read_some(buffer, bell, until).empty()) {
+  try {
+    while (!read_some(buffer, bell, until).empty()) {
+    }
+  } catch (const Refused&) {  // it is closed, say
   }
 }
 

@@ -16,7 +16,7 @@ struct Input {
 };
 Input read_input(std::size_t most, const Until& until);
 
-/// Blocks until standard input ends, or throws TimedOut or Stopped. What comes is ignored.
+/// Blocks until standard input ends or cannot be read, or throws TimedOut or Stopped. What comes is ignored.
 void wait_for_end_of_input(const Until& until);
 
 }  // namespace zk

@@ -129,8 +129,9 @@ void Observer::renew(const Until& until) {
       open(until);
       // Another server may not have heard yet of what the last one told us.
       session_->insist(until, [&] { return session_->sync("/"); });
-    } catch (const SessionLost& error) {
+    } catch (const SessionLost&) {
       session_.reset();
+      pause(patience, until);
     } catch (const CannotConnect& error) {
       session_.reset();
       if (what_.trouble) what_.trouble(std::string(error.what()) + "; trying again");
@@ -291,8 +292,8 @@ void Observer::take_data(const Key& key, Followed& followed, const Reading& read
     if (changes.empty() && was_unreadable) changes.push_back({Event::readable, followed.path, Aspect::data, now});
     tell_all(std::move(changes), after_gap);
   }
-  followed.node = now;
-  if (!now) followed.found_at_first = false;  // what will be below it one day was not
+  followed.node = now ? std::optional(Node{"", now->stat}) : std::nullopt;  // the data are not needed again
+  if (!now) followed.found_at_first = false;                                // what will be below it one day was not
   if (!is_tree || !now) return;
   // It may have been deleted and created again between two answers.
   if (followed.children == 0) subscribe(key, followed, Aspect::children);

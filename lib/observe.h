@@ -68,7 +68,7 @@ class Observer {
     std::uint64_t data = 0, children = 0;  // subscriptions
     bool read = false, listed = false;     // what they have told at least once
     bool data_answered = false, children_answered = false;
-    std::optional<Node> node{};
+    std::optional<Node> node{};  // as it was last told, without its data
     std::optional<Family> family{};
     std::optional<Family> early{};  // of a tree: came before the node's own data
     bool unreadable = false;

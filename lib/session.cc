@@ -1001,6 +1001,9 @@ void Session::settle(const Answer& answer, const Until& until) {
     case Code::invalid_state:
     case Code::closing:
     case Code::auth_failed:
+      // The word why it is over may still be on its way, and whether another session would fare better.
+      impl_->changed.wait_until(lock, Clock::now() + std::chrono::seconds(1),
+                                [&] { return impl_->state == Impl::State::lost; });
       impl_->throw_lost();
     default:
       throw Error(answer.code, answer.operation, answer.path);

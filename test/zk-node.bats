@@ -50,7 +50,7 @@ server_that_looks_after_containers() { ZK_SERVER_JAVA_OPTS="-Dznode.container.ch
 
 has_gone() { ! zk exists "$1"; } # PATH
 
-on_terminal() { script -qec "$1" /dev/null </dev/null | tr -d '\r'; } # COMMAND: prints what it shows on one
+on_terminal() { SHELL=/bin/bash script -qec "$1" /dev/null </dev/null | tr -d '\r'; } # COMMAND: prints what it shows on one
 
 # --- processes that stay ---
 

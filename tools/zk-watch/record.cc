@@ -49,18 +49,10 @@ std::string remarks(const zk::Change& change) {
 }
 
 std::string details(const zk::Change& change) {
-  switch (change.event) {
-    case Event::gap:
-      return std::string(change.new_session ? "the session had ended" : "the connection was lost") +
-             "; all is read again, and what differs is marked";
-    case Event::unreadable:
-      return zk::printable(change.path, change.path.size()) + "  not authorised to read it" + remarks(change);
-    case Event::left_out:
-      return zk::printable(change.path, change.path.size()) + "  " +
-             zk::counted(change.missed, "child is", "children are") + " not watched: too many nodes";
-    default:
-      return zk::printable(change.path, change.path.size()) + state(change) + remarks(change);
-  }
+  if (change.event == Event::gap)
+    return std::string(change.new_session ? "the session had ended" : "the connection was lost") +
+           "; all is read again, and what differs is marked";
+  return zk::printable(change.path, change.path.size()) + state(change) + remarks(change);
 }
 
 }  // namespace
