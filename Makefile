@@ -19,7 +19,7 @@ OUT      := $(CURDIR)/$(BUILD)
 MAKEFLAGS += -j$(shell nproc)
 
 override CPPFLAGS += -Ilib -MMD -MP -DZKUTILS_VERSION='"$(VERSION)"'
-override CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Werror -pthread $(SAN:%=-fsanitize=%)
+override CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Werror -pthread $(SAN:%=-fsanitize=% -Wno-maybe-uninitialized)
 # An executable is one file that needs only libc: the C client comes from its archive. (A sanitizer has its own wishes.)
 override LDFLAGS  += -pthread $(if $(SAN),-fsanitize=$(SAN),-static-libstdc++ -static-libgcc)
 LDLIBS            := -l:libzookeeper_mt.a

@@ -4,7 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <string>
 
 namespace zk {
 
@@ -13,7 +17,10 @@ void Bell::Ring::operator()() const {
   [[maybe_unused]] const ssize_t size = write(fd, &one, sizeof one);
 }
 
-Bell::Bell(const std::stop_token& stop) : fd_(eventfd(0, EFD_CLOEXEC)) { ring_.emplace(stop, Ring{fd_}); }
+Bell::Bell(const std::stop_token& stop) : fd_(eventfd(0, EFD_CLOEXEC)) {
+  if (fd_ < 0) throw std::runtime_error("cannot wait: " + std::string(std::strerror(errno)));
+  ring_.emplace(stop, Ring{fd_});
+}
 
 Bell::~Bell() {
   ring_.reset();  // first: it may be ringing

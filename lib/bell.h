@@ -10,6 +10,7 @@ namespace zk {
 /// A descriptor that becomes readable when a stop is requested.
 class Bell {
  public:
+  /// Throws runtime_error if there is no descriptor left.
   explicit Bell(const std::stop_token& stop);
   ~Bell();
   Bell(const Bell&) = delete;

@@ -99,8 +99,16 @@ void Handler::offer(Occasion occasion) {
   const std::lock_guard lock(mutex_);
   last_ = Clock::now();
   if (waiting_.empty()) first_ = last_;
-  std::erase_if(waiting_, [&](const Occasion& other) { return other.key == occasion.key; });
-  waiting_.push_back(std::move(occasion));
+  if (const auto known = newest_.find(occasion.key); known != newest_.end()) {
+    const bool began = known->second->begins;
+    waiting_.erase(known->second);
+    newest_.erase(known);
+    // Of what came and went meanwhile nothing is left to handle, nor to remember.
+    if (began && occasion.ends) return;
+    occasion.begins = began || occasion.begins;
+  }
+  const std::string key = occasion.key;
+  newest_[key] = waiting_.insert(waiting_.end(), std::move(occasion));
   changed_.notify_all();
 }
 
@@ -132,6 +140,7 @@ void Handler::work(const std::stop_token& stop) {
     }
     const Occasion occasion = std::move(waiting_.front());
     waiting_.pop_front();
+    newest_.erase(occasion.key);
     running_ = true;
     lock.unlock();
     run(occasion, stop);
@@ -143,27 +152,42 @@ void Handler::work(const std::stop_token& stop) {
 }
 
 void Handler::run(const Occasion& occasion, const std::stop_token& stop) {
+  int status = 126;
+  std::string error;
+  try {
+    status = execute(occasion, stop, error);
+  } catch (const std::runtime_error& no_descriptor) {
+    error = no_descriptor.what();
+  }
+  if (how_.ended) how_.ended(occasion, status, error);
+}
+
+// Answers the status as a shell would say it, and in `error` why it was not executed.
+int Handler::execute(const Occasion& occasion, const std::stop_token& stop, std::string& error) {
+  const Bell bell(stop);
   const int input = file_with(occasion.input);
   const pid_t process = spawn(how_.argv, environment_with(occasion.environment), input);
-  const int error = errno;
+  const int why = errno;
   if (input >= 0) close(input);
   if (process < 0) {
-    if (how_.ended) how_.ended(occasion, error == ENOENT ? 127 : 126, std::strerror(error));
-    return;
+    error = std::strerror(why);
+    return why == ENOENT ? 127 : 126;
   }
   const int handle = open_process(process);
-  const Bell bell(stop);
   const Time limit = how_.time_limit == Duration::max() ? Time::max() : Clock::now() + how_.time_limit;
-  if (!ends_by(handle, limit, &bell)) {
+  if (handle < 0) {
+    error = std::strerror(errno);
+    kill(-process, SIGKILL);
+  } else if (!ends_by(handle, limit, &bell)) {
     kill(-process, SIGTERM);
     ends_by(handle, Clock::now() + how_.grace, nullptr);
     kill(-process, SIGKILL);
   }
   int status = 0;
   waitpid(process, &status, 0);
+  if (handle < 0) return 126;
   close(handle);
-  const int ended = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  if (how_.ended) how_.ended(occasion, ended, "");
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 }  // namespace zk

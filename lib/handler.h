@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct Occasion {
   std::string about;                                             // for people
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
   std::string input;                                             // its standard input
+  bool begins = false;                                           // with this the thing begins to be there
+  bool ends = false;  // with this it ends: not worth a run if its beginning still waits
 };
 
 struct Handling {
@@ -56,11 +59,13 @@ class Handler {
  private:
   void work(const std::stop_token& stop);
   void run(const Occasion& occasion, const std::stop_token& stop);
+  int execute(const Occasion& occasion, const std::stop_token& stop, std::string& error);
 
   Handling how_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::list<Occasion> waiting_;
+  std::unordered_map<std::string, std::list<Occasion>::iterator> newest_;  // by key
   Time first_{}, last_{};  // of those that wait: when the first and the last was offered
   bool hurry_ = false;     // somebody waits for the end
   bool running_ = false;

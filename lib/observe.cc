@@ -355,12 +355,15 @@ void Observer::enter(const Key& key, Followed& followed, Family now, bool after_
                    .data_seen = seen,
                    .children_seen = seen});
   }
-  // Those that we may not read do not tell that they have gone.
+  // Those that we may not read do not tell that they have gone; nor do those that we could not when they changed.
   if (followed.family)
     for (const auto& name : followed.family->children) {
       const auto child = followed_.find({key.first, join(followed.path, name)});
-      if (child == followed_.end() || !child->second.unreadable) continue;
-      if (!std::ranges::binary_search(now.children, name)) forget(Key(child->first), after_gap);
+      if (child == followed_.end() || std::ranges::binary_search(now.children, name)) continue;
+      if (child->second.unreadable)
+        forget(Key(child->first), after_gap);
+      else
+        session_->read_again(child->second.data);
     }
   if (followed.left_out != left_out) {
     Change change{Event::left_out, followed.path};

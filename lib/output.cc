@@ -18,7 +18,8 @@ Output::Output() : fd_(STDOUT_FILENO), terminal_(isatty(STDOUT_FILENO) == 1) {
   struct stat status {};
   if (fstat(STDOUT_FILENO, &status) != 0) return;
   socket_ = S_ISSOCK(status.st_mode);
-  if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode)) return;
+  const bool writable = (fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) != O_RDONLY;
+  if (!writable || (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode))) return;
   // Opened anew, so that it can be written to without blocking although others share the descriptor.
   const int fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   if (fd < 0) return;
@@ -51,11 +52,14 @@ void Output::write(std::string_view text, const Until& until) {
 
 void Output::when_reader_goes(std::function<void()> gone) {
   watch_ = std::jthread([this, gone = std::move(gone)](const std::stop_token& stop) {
-    while (!stop.stop_requested())
-      if (wait(0, {Time::max(), stop})) {
-        gone();
-        return;
-      }
+    try {
+      while (!stop.stop_requested())
+        if (wait(0, {Time::max(), stop})) {
+          gone();
+          return;
+        }
+    } catch (const std::runtime_error&) {  // no descriptor left: the next write will tell
+    }
   });
 }
 

@@ -12,6 +12,7 @@ namespace zk {
 
 Signals::Signals() {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGCHLD, SIG_DFL);  // if it was ignored, nobody could learn how a command ended
   struct sigaction hup {};
   sigaction(SIGHUP, nullptr, &hup);
   sigset_t taken;

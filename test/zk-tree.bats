@@ -203,7 +203,7 @@ session_ids() { four_letter cons | sed -nE 's/.*sid=(0x[0-9a-f]+).*/\1/p' | sort
 @test "zk-tree --depth --json says in a field what is left out" {
   create /d/a/b
   run -0 --separate-stderr zk-tree --json --depth 1 /d
-  assert_equal "$(json '(path, globals().get("leftOut"))' <<<"$output")" $'(\'/d\', None)\n(\'/d/a\', 1)'
+  assert_equal "$(json '(path, record.get("leftOut"))' <<<"$output")" $'(\'/d\', None)\n(\'/d/a\', 1)'
   assert_stderr --partial 'left out'
 }
 
@@ -243,7 +243,7 @@ session_ids() { four_letter cons | sed -nE 's/.*sid=(0x[0-9a-f]+).*/\1/p' | sort
 ├─ secret  (not authorised to read it)
 └─ z  "three"  v0'
   run -0 --separate-stderr zk-tree --json /p
-  assert_equal "$(json '(path, globals().get("error"))' <<<"$output")" \
+  assert_equal "$(json '(path, record.get("error"))' <<<"$output")" \
     "$(printf '%s\n' "('/p', None)" "('/p/a', None)" "('/p/secret', 'not authorised (see --auth-file)')" "('/p/z', None)")"
   refute_output --partial hidden
   run -0 zk-tree /p/secret

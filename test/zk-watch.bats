@@ -1294,3 +1294,41 @@ print("status", watch.wait(1))'
 ('children', '/n/n00043')
 ('created', '/a/b')"
 }
+
+# --- where things are not as usual ---
+
+@test "zk-watch --exec learns how its command ended although whoever started it ignores CHLD" {
+  zk create /a
+  run -7 timeout --foreground -s KILL 20 env --ignore-signal=CHLD zk-watch -n 1 --fail-fast /a --exec sh -c 'exit 7'
+}
+
+@test "zk-watch --exec says so, and does not hang, when no descriptor is left to run its command" {
+  zk create /a
+  run -0 bash -c 'ulimit -n 9; exec timeout --foreground -s KILL 20 zk-watch -n 1 /a --exec true 3>&- 4>&- 5>&- 6>&- 7>&- 8>&-'
+  assert_output --partial 'Too many open files'
+}
+
+@test "zk-watch fails if its output is closed" {
+  zk create /a
+  run -125 --separate-stderr bash -c 'exec timeout --foreground -s KILL 20 zk-watch -n 1 /a >&-'
+  assert_stderr --partial 'cannot write to standard output'
+}
+
+@test "zk-watch --recursive --exec does not remember what came and went while its command ran" {
+  zk create /a
+  mkfifo gate
+  start w zk-watch --no-initial --recursive /a --exec sh -c 'echo "$ZK_EVENT $ZK_PATH"; read -r _ <gate'
+  wait_for 5 "a watch of /a" watched /a
+  zk-node create /a/first
+  wait_for 5 "its command" grep -q 'created /a/first' "$(out w)"
+  for n in {1..20}; do
+    zk-node create "/a/$n"
+    zk-node delete "/a/$n"
+  done
+  zk-node create /a/last
+  gate
+  wait_for 5 "the last one" grep -q 'created /a/last' "$(out w)"
+  assert [ "$(grep -cv 'first\|last' "$(out w)")" -le 1 ] # one may have been told before it had gone
+  signal TERM w
+  finish w
+}

@@ -24,14 +24,16 @@ int refused(Session& session, const Options& options, const Until& until) {
 // since, and would not expect it.
 enum class Fate { done, not_done, unknown };
 
-Fate fate(const Operation& operation, const std::optional<zk::Stat>& before, const std::optional<zk::Node>& now) {
+Fate fate(const Operation& operation, bool conditional, const std::optional<zk::Stat>& before,
+          const std::optional<zk::Node>& now) {
   if (!before) return Fate::unknown;
-  const bool deletes = operation.kind == Operation::Kind::remove;
-  if (!now || now->stat.czxid != before->czxid) return deletes ? Fate::done : Fate::unknown;
-  if (now->stat.version == before->version) return Fate::not_done;
-  const bool looks_like_ours = now->stat.version == before->version + 1 && now->data == operation.data;
-  // With --version somebody else, who writes the same, may have been the one who won.
-  return !deletes && looks_like_ours && operation.version < 0 ? Fate::done : Fate::unknown;
+  const bool same_node = now && now->stat.czxid == before->czxid;
+  if (same_node && now->stat.version == before->version) return Fate::not_done;
+  // With --version or --if-held it may have been refused, and somebody else have done the same.
+  if (conditional) return Fate::unknown;
+  if (operation.kind == Operation::Kind::remove) return same_node ? Fate::unknown : Fate::done;
+  const bool looks_like_ours = same_node && now->stat.version == before->version + 1 && now->data == operation.data;
+  return looks_like_ours ? Fate::done : Fate::unknown;
 }
 
 // Answers the outcome, whose operation is the last one.
@@ -47,7 +49,7 @@ zk::Outcome change_once(Session& session, const Options& options, const Operatio
     } catch (const zk::ConnectionLoss&) {
       settled(session, options.path, until);
       const auto now = session.insist(until, [&] { return session.get(options.path); });
-      const Fate became = fate(operation, before, now);
+      const Fate became = fate(operation, options.version || options.if_held, before, now);
       if (became == Fate::unknown) unknown(what, options.path);
       if (became == Fate::done) return {.stats = {now ? now->stat : zk::Stat{}}};
     }

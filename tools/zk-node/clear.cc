@@ -84,6 +84,7 @@ class Clearing {
       try {
         return session.transact(fenced(options_, operations)).get(until);
       } catch (const zk::ConnectionLoss&) {
+        if (options_.if_held) throw;  // it may have been refused, and somebody else have deleted them
         in_doubt_ = paths;
         settled(session, options_.path, until);
         return std::nullopt;

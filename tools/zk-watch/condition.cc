@@ -9,6 +9,9 @@
 namespace {
 
 std::shared_ptr<regex_t> compile(const std::string& pattern) {
+  constexpr std::size_t longest = 1000;  // the C library's compiler recurses
+  if (pattern.size() > longest)
+    throw zk::Refused("--until ~REGEX: it is longer than " + std::to_string(longest) + " bytes");
   auto compiled = std::make_unique<regex_t>();
   if (const int error = regcomp(compiled.get(), pattern.c_str(), REG_EXTENDED | REG_NOSUB)) {
     std::array<char, 200> why{};

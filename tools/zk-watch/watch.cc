@@ -124,8 +124,14 @@ class Watching {
     auto environment = variables(change);
     environment.emplace_back("ZK_HOSTS", hosts_);
     const bool of_children = change.aspect == zk::Aspect::children;
-    handler_->offer(
-        {(of_children ? "children " : "data ") + change.path, change.path, std::move(environment), contents(change)});
+    const bool named =
+        std::ranges::any_of(options_.targets, [&](const auto& target) { return target.path == change.path; });
+    handler_->offer({.key = (of_children ? "children " : "data ") + change.path,
+                     .about = change.path,
+                     .environment = std::move(environment),
+                     .input = contents(change),
+                     .begins = !named && change.event == Event::created,
+                     .ends = change.event == Event::deleted});
   }
 
   const std::string hosts_;
