@@ -15,7 +15,7 @@ Modes:
                     meanwhile still arrives when the mode changes.
     hold            a server that accepts new connections and never says a word; open ones go on
     rst             reset every connection, the open ones and each new one
-    delay:MS        every request arrives MS milliseconds later
+    delay:MS        every request arrives MS milliseconds later; those after the handshake are logged
     swallow:OP[:N]  let the server carry out the next request OP, lose its reply and reset the connection;
                     then pass again, or do it N times. OP is a name or number of the table below.
 """
@@ -148,8 +148,10 @@ class Connection:
             xid, operation = struct.unpack('>ii', frame[4:12])
             if operation == operation_of(mode) and not self.doomed:
                 self.doomed[xid] = operation
-        self.greeted = True
         delay = int(mode[6:]) / 1000 if mode.startswith('delay:') else 0
+        if delay and self.greeted:
+            self.folder.log(f'delays a request of connection {self.number}')
+        self.greeted = True
         if delay or self.late:
             self.late.append((time.monotonic() + delay, frame))
         else:
