@@ -825,6 +825,30 @@ sys.exit(not ok or not any("─ last" in line for line in lines))' "$@"
   assert_equal "$(screen display -p '#{cursor_flag} #{wrap_flag}')" '1 1'
 }
 
+# In hundredths of a second, since it was started.
+cpu_time() { awk '{ print $14 + $15 }' "/proc/$(tree_pid)/stat"; }
+
+@test "zk-tree --follow leaves the terminal alone in the background, and does next to nothing there" {
+  create /t/a one
+  follow_in_bash 60 16 /t
+  see '─ a  "one"'
+  screen send-keys C-z
+  see 'Stopped'
+  enter bg
+  see 'zk-tree --follow /t &$'
+  local before
+  before=$(cpu_time)
+  zk-node set /t/a two >/dev/null
+  enter 'sleep 1; echo still here'
+  see '^still here$'
+  (($(cpu_time) - before <= 10)) || fail "it used $(($(cpu_time) - before)) hundredths of a second"
+  hides '"two"'
+  enter fg
+  see '─ a  "two"  v1' 10
+  screen send-keys C-c
+  see '^ready>'
+}
+
 @test "zk-tree --follow gives the terminal back on Ctrl-Z, and takes it again with fg" {
   create /t/a one
   follow_in_bash 60 16 /t

@@ -411,7 +411,7 @@ assert_replayed_alone() { # NAME PATH: the same of the node alone
   watching w --session-timeout 400ms --connect-timeout 500ms /a
   told w 1
   own_server_freeze
-  sleep 1 # the session is over then, as zk-watch may know or not
+  wait_for 5 "it to be without a server" grep -q 'no connection' "$(err w)"
   signal TERM w
   finish w 5
   assert_failure 143

@@ -22,6 +22,7 @@ using zk::Time;
 // Nobody reads faster.
 constexpr zk::Duration shortest_look = std::chrono::milliseconds(40);
 constexpr zk::Duration longest_wait = std::chrono::seconds(1);
+constexpr zk::Duration glance = std::chrono::milliseconds(250);  // nobody tells us that the terminal is ours again
 constexpr zk::Duration remark_time = std::chrono::minutes(1);
 
 std::string o_clock() { return zk::local_time(zk::wall_clock()).substr(0, 8); }
@@ -94,12 +95,12 @@ class Painter {
     std::unique_lock lock(mutex_);
     try {
       while (!stop.stop_requested()) {
-        const Time due = dirty_ ? first_look() : next_fading();
+        const bool away = suspended_ || screen_.in_background();
+        const Time due = away ? zk::Clock::now() + glance : dirty_ ? first_look() : next_fading();
         const bool was_dirty = dirty_;
         changed_.wait_until(lock, stop, std::min<Time>(due, zk::Clock::now() + std::chrono::hours(1)),
-                            [&] { return !suspended_ && dirty_ && (!was_dirty || complete_ || painted_); });
-        suspended_ = suspended_ || screen_.in_background();  // until we are continued
-        if (stop.stop_requested() || suspended_ || zk::Clock::now() < (dirty_ ? first_look() : due)) continue;
+                            [&] { return !away && dirty_ && (!was_dirty || complete_ || painted_); });
+        if (stop.stop_requested() || away || zk::Clock::now() < (dirty_ ? first_look() : due)) continue;
         paint(lock, {Time::max(), stop});
         changed_.wait_until(lock, stop, zk::Clock::now() + shortest_look, [] { return false; });
       }

@@ -26,32 +26,22 @@ Size size_of_terminal() {
   return {size.ws_row, size.ws_col};
 }
 
-const char* sign_of(zk::Mark mark) {
-  switch (mark) {
-    case zk::Mark::appeared:
-      return "+ ";
-    case zk::Mark::changed:
-      return "~ ";
-    case zk::Mark::vanished:
-      return "- ";
-    case zk::Mark::none:
-      break;
-  }
-  return "  ";
-}
+struct Look {
+  const char *sign, *color;
+};
 
-const char* color_of(zk::Mark mark) {
+Look look_of(zk::Mark mark) {
   switch (mark) {
     case zk::Mark::appeared:
-      return "\033[32m";
+      return {"+ ", "\033[32m"};
     case zk::Mark::changed:
-      return "\033[33m";
+      return {"~ ", "\033[33m"};
     case zk::Mark::vanished:
-      return "\033[31;9m";
+      return {"- ", "\033[31;9m"};
     case zk::Mark::none:
       break;
   }
-  return "";
+  return {"  ", ""};
 }
 
 }  // namespace
@@ -66,13 +56,13 @@ std::size_t Screen::height() const {
 }
 
 std::string Screen::text(const zk::Row& row, std::size_t width) const {
-  const std::string start = sign_of(row.mark) + row.branches + row.name;
+  const std::string start = look_of(row.mark).sign + row.branches + row.name;
   const std::string about = row.about.empty() ? "" : "  " + row.about;
   const std::size_t used = zk::columns(start);
   const std::string first = zk::cut(start, width);
   const std::string second = used < width ? zk::cut(about, width - used) : "";
   if (!colored_) return first + second;
-  if (row.mark != zk::Mark::none) return color_of(row.mark) + first + second + "\033[0m";
+  if (row.mark != zk::Mark::none) return look_of(row.mark).color + first + second + "\033[0m";
   return first + "\033[2m" + second + "\033[0m";
 }
 
