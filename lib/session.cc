@@ -35,6 +35,10 @@ static_assert(static_cast<int>(Code::closing) == ZCLOSING);
 // "-2147483648" is the longest number that a server appends to a name.
 constexpr std::size_t sequence_digits = 11;
 
+// All subscriptions are read and watched again once in so many session timeouts, a part of them at a time.
+constexpr int doubted_each = 6;
+constexpr int doubt_parts = 60;
+
 // Longer than an answer usually takes; see start_heart.
 constexpr Duration short_wait = std::chrono::milliseconds(50);
 
@@ -122,13 +126,14 @@ struct Call {
   std::vector<::Stat> stats;             // of those that it sets, as well
 };
 
-// The context of one watch: owned like a Call, but kept until it fires.
+// The context of one watch: owned like a Call, but kept until it fires. A subscription's watch has its number for a
+// context instead: the client library keeps the same context for the same node once, however often it is asked to.
 struct Watching {
   Session::Impl* session;
   std::shared_ptr<Watch::State> state;
   bool own_node = false;  // a node under guard: a change is looked into by a heartbeat
-  std::uint64_t subscription = 0;
 };
+static_assert(sizeof(void*) >= sizeof(std::uint64_t), "a subscription's number is the context of its watches");
 
 struct Session::Impl {
   enum class State { connecting, connected, suspended, lost };
@@ -169,6 +174,8 @@ struct Session::Impl {
   std::unordered_map<const void*, std::unique_ptr<Watching>> watchings;
   Listener listener;
   Subscriptions subscriptions;
+  Time doubt_due = Time::max();  // when to read and watch the next part of the subscriptions again
+  std::uint64_t doubts = 0;
   int connection = 0;
   bool closing = false;
   std::jthread heart;
@@ -181,6 +188,12 @@ struct Session::Impl {
 
   static void on_watch(zhandle_t*, int type, int, const char*, void* context) {
     if (type != ZOO_SESSION_EVENT) static_cast<Watching*>(context)->session->watch_fired(context);
+  }
+
+  static void on_news(zhandle_t* handle, int type, int, const char*, void* context) {
+    if (type == ZOO_SESSION_EVENT) return;
+    auto* const session = static_cast<Impl*>(const_cast<void*>(zoo_get_context(handle)));
+    session->news_of(reinterpret_cast<std::uintptr_t>(context));
   }
 
   static void on_void(int rc, const void* data) { finish(data, {.rc = rc}); }
@@ -235,12 +248,17 @@ struct Session::Impl {
   }
 
   void watch_fired(const void* context) {
+    const std::lock_guard lock(mutex);
+    const auto found = watchings.find(context);
+    if (found == watchings.end()) return;
+    fire(*found->second);
+    watchings.erase(found);
+  }
+
+  void news_of(std::uint64_t subscription) {
     {
       const std::lock_guard lock(mutex);
-      const auto found = watchings.find(context);
-      if (found == watchings.end()) return;
-      fire(*found->second);
-      watchings.erase(found);
+      subscriptions.fired(subscription);
     }
     ask_subscriptions();
   }
@@ -248,7 +266,6 @@ struct Session::Impl {
   void fire(const Watching& watching) {
     watching.state->fired = true;
     changed.notify_all();
-    subscriptions.fired(watching.subscription);
     if (watching.own_node && !guarded.empty()) {
       beat_now = true;
       watch_due = Clock::now() + short_wait;
@@ -339,6 +356,9 @@ struct Session::Impl {
     return silent || state == State::suspended ? hang_up_due : Time::max();
   }
 
+  Time time_to_doubt() const { return state == State::connected ? doubt_due : Time::max(); }
+  Duration doubt_period() const { return timeout * doubted_each / doubt_parts; }
+
   void beat(std::stop_token stop) {
     std::unique_lock lock(mutex);
     while (!stop.stop_requested()) {
@@ -358,6 +378,14 @@ struct Session::Impl {
         hang_up_due = Clock::now() + timeout / 10 * (1 << std::clamp(++hang_ups - 4, 0, 10));
         lock.unlock();
         hang_up(addresses, not_ours);
+        lock.lock();
+        continue;
+      }
+      if (Clock::now() >= time_to_doubt()) {
+        doubt_due = Clock::now() + doubt_period();
+        subscriptions.doubt(++doubts, doubt_parts);
+        lock.unlock();
+        ask_subscriptions();
         lock.lock();
         continue;
       }
@@ -385,7 +413,7 @@ struct Session::Impl {
   }
 
   Time next_due() const {
-    return std::min({next_beat(), time_of_loss(), time_to_tell(), time_to_hang_up(), watch_due});
+    return std::min({next_beat(), time_of_loss(), time_to_tell(), time_to_hang_up(), time_to_doubt(), watch_due});
   }
 
   bool vigil_waits() const {
@@ -479,9 +507,8 @@ struct Session::Impl {
     return answer;
   }
 
-  Watching* new_watching(bool own_node, std::uint64_t subscription = 0) {
-    auto watching =
-        std::make_unique<Watching>(Watching{this, std::make_shared<Watch::State>(), own_node, subscription});
+  Watching* new_watching(bool own_node) {
+    auto watching = std::make_unique<Watching>(Watching{this, std::make_shared<Watch::State>(), own_node});
     Watching* const context = watching.get();
     const std::lock_guard lock(mutex);
     watchings.emplace(context, std::move(watching));
@@ -569,32 +596,31 @@ struct Session::Impl {
   void ask(const Subscriptions::Question& question) {
     using Kind = Subscriptions::Question::Kind;
     const std::string target = full(question.path);
-    Watching* const watching = question.watch ? new_watching(false, question.subscription) : nullptr;
-    const auto watch = question.watch ? on_watch : nullptr;
+    const auto watch = question.watch ? on_news : nullptr;
+    void* const number = reinterpret_cast<void*>(static_cast<std::uintptr_t>(question.subscription));
     send(
         std::make_shared<AnswerWith<bool>>(), "follow", question.path, false,
-        [this, question, watching](const Raw& raw) { answered(question, watching, raw); },
+        [this, question](const Raw& raw) { answered(question, raw); },
         [&](Call* call) {
           switch (question.kind) {
             case Kind::data:
-              return zoo_awget(handle, target.c_str(), watch, watching, on_data, call);
+              return zoo_awget(handle, target.c_str(), watch, number, on_data, call);
             case Kind::children:
-              return zoo_awget_children2(handle, target.c_str(), watch, watching, on_names_and_stat, call);
+              return zoo_awget_children2(handle, target.c_str(), watch, number, on_names_and_stat, call);
             case Kind::creation:
-              return zoo_awexists(handle, target.c_str(), watch, watching, on_stat, call);
+              return zoo_awexists(handle, target.c_str(), watch, number, on_stat, call);
           }
           return static_cast<int>(ZBADARGUMENTS);
         });
   }
 
   // Under the mutex.
-  void answered(const Subscriptions::Question& question, Watching* watching, const Raw& raw) {
+  void answered(const Subscriptions::Question& question, const Raw& raw) {
     const bool cut_off = raw.rc == ZCONNECTIONLOSS || raw.rc == ZOPERATIONTIMEOUT || raw.rc == ZSESSIONMOVED;
     const auto answer = raw.rc == ZOK         ? Subscriptions::Answer::ok
                         : raw.rc == ZNONODE   ? Subscriptions::Answer::no_node
                         : from_server(raw.rc) ? Subscriptions::Answer::refused
                                               : Subscriptions::Answer::lost;
-    if (watching != nullptr && !Subscriptions::watched(question, answer)) watchings.erase(watching);
     if (!from_server(raw.rc) && !cut_off) return;  // the session is over: nobody is to ask again
     if (!subscriptions.answered(question, answer)) return;
     listener.read({.subscription = question.subscription,
@@ -869,7 +895,9 @@ Reply<Outcome> Session::transact(const std::vector<Operation>& operations) {
 void Session::listen(Listener listener) {
   const std::lock_guard lock(impl_->mutex);
   impl_->listener = std::move(listener);
+  impl_->doubt_due = Clock::now() + impl_->doubt_period();
   impl_->start_heart();
+  impl_->heart_due.notify_all();
   if (impl_->state == Impl::State::lost) impl_->listener.lost();
 }
 

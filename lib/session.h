@@ -192,7 +192,9 @@ class Session {
 
   /// Follows a node: reads it now and after every change, and tells the listener each time. Between two readings the
   /// server may have made more than one change. After an interruption it is read anew, changed or not. If there is no
-  /// such node, the listener is told, and the subscription waits for it, or ends if `await_creation` is false.
+  /// such node, the listener is told, and the subscription waits for it, or ends if `await_creation` is false. A server
+  /// drops the watches of those who may not read the node when it changes, and tells them nothing; so each node is read
+  /// and watched again every six session timeouts as well.
   std::uint64_t subscribe(const std::string& path, Aspect aspect, bool await_creation);
   void unsubscribe(std::uint64_t subscription);
   /// Has it read once more, changed or not.

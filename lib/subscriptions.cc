@@ -4,10 +4,16 @@
 
 namespace zk {
 
-bool Subscriptions::watched(const Question& question, Answer answer) {
+namespace {
+
+// Whether the server will tell of the next change after this answer to a question with a watch.
+bool watched(const Subscriptions::Question& question, Subscriptions::Answer answer) {
   // Who asks for a creation is told of it; who asks for data of no node is told of nothing.
-  return answer == Answer::ok || (question.kind == Question::Kind::creation && answer == Answer::no_node);
+  return answer == Subscriptions::Answer::ok ||
+         (question.kind == Subscriptions::Question::Kind::creation && answer == Subscriptions::Answer::no_node);
 }
+
+}  // namespace
 
 void Subscriptions::ask(std::uint64_t number, Subscription& subscription) {
   if (!std::exchange(subscription.due, true)) due_.push_back(number);
@@ -82,6 +88,14 @@ void Subscriptions::fired(std::uint64_t number) {
 void Subscriptions::reconnected() {
   for (auto& [number, subscription] : subscriptions_) {
     subscription.missing = false;
+    ask(number, subscription);
+  }
+}
+
+void Subscriptions::doubt(std::uint64_t part, std::uint64_t parts) {
+  for (auto& [number, subscription] : subscriptions_) {
+    if (number % parts != part % parts) continue;
+    subscription.armed = false;
     ask(number, subscription);
   }
 }

@@ -29,9 +29,6 @@ class Subscriptions {
     lost,     // with the connection
   };
 
-  /// Whether the server will tell of the next change after this answer to a question with a watch.
-  static bool watched(const Question& question, Answer answer);
-
   /// To be asked for at once. If there is no such node, it waits for the creation, or ends.
   std::uint64_t add(const std::string& path, Aspect aspect, bool await_creation);
   void remove(std::uint64_t subscription);
@@ -50,6 +47,9 @@ class Subscriptions {
 
   /// Everything is to be read again: some watches may have been lost with their answers.
   void reconnected();
+
+  /// One of so many parts is to be read and watched again: a server may drop a watch without a word (session.h).
+  void doubt(std::uint64_t part, std::uint64_t parts);
 
  private:
   struct Subscription {

@@ -601,6 +601,65 @@ zk.sync("/")' "$@"
   assert_stderr 'zk-watch: what happens to /a/closed cannot be seen: not authorised to read it'
 }
 
+# Python: shuts out who has no credentials, changes the node PATH, and lets all in again. Nobody is told of that.
+in_secret='from kazoo.security import OPEN_ACL_UNSAFE, make_acl
+shut = [make_acl("world", "anyone", create=True, delete=True, write=True, admin=True)]
+def secretly(path, change):
+    change(path)
+    zk.set_acls(path, OPEN_ACL_UNSAFE)
+    zk.set(path, b"final")'
+
+@test "zk-watch tells the final state of a node that it was shut out of when it changed" {
+  zk-node create /a one
+  watching w --session-timeout 1s /a
+  told w 1
+  kazoo "$in_secret
+def change(path):
+    zk.set_acls(path, shut)
+    zk.set(path, b'secret')
+secretly('/a', change)"
+  told w 2
+  zk-node set /a later
+  told w 3
+  end w
+  assert_records w '(event, data, missed)' \
+    "('initial', 'one', 0)
+('changed', 'final', 1)
+('changed', 'later', 0)"
+}
+
+@test "zk-watch tells of a node that it was shut out of when it was created" {
+  zk-node create /beside
+  watching w --session-timeout 1s /a
+  told w 1
+  kazoo "$in_secret
+secretly('/a', lambda path: zk.create(path, b'secret', acl=shut))"
+  told w 2
+  zk-node set /a later
+  told w 3
+  end w
+  assert_records w '(event, record.get("data"))' \
+    "('initial', None)
+('created', 'final')
+('changed', 'later')"
+}
+
+@test "zk-watch goes on when it may not read a path any more, and says so" {
+  zk-node create /a one
+  watching w --session-timeout 500ms /a
+  told w 1
+  zk setacl /a world:anyone:cdwa
+  wait_for 15 "the warning" grep -qx 'zk-watch: what happens to /a cannot be seen: not authorised to read it' "$(err w)"
+  zk setacl /a world:anyone:cdrwa
+  wait_for 15 "the end of it" grep -qx 'zk-watch: /a can be read again' "$(err w)"
+  zk-node set /a two
+  told w 2
+  end w
+  assert_records w '(event, data)' \
+    "('initial', 'one')
+('changed', 'two')"
+}
+
 @test "zk-watch --auth-file sees what needs credentials" {
   printf 'digest:ana:secret\n' >auth
   chmod 600 auth

@@ -110,7 +110,7 @@ TEST_CASE("after a reconnection a missing node is looked for, and then awaited b
   CHECK(all.due().empty());
 }
 
-TEST_CASE("what may not be read is told, and tried again after a reconnection only") {
+TEST_CASE("what may not be read is told, and tried again after a reconnection") {
   Subscriptions all;
   all.add("/a", Aspect::data, true);
   CHECK(all.answered(only(all), Answer::refused));
@@ -127,4 +127,39 @@ TEST_CASE("a subscription that is removed asks no more, and its answers are no n
   CHECK_FALSE(all.answered(question, Answer::ok));
   all.fired(number);
   CHECK(all.due().empty());
+}
+
+TEST_CASE("what is doubted is read and watched again, what is missing as well") {
+  Subscriptions all;
+  const auto first = all.add("/a", Aspect::data, true);
+  all.answered(only(all), Answer::ok);
+  const auto second = all.add("/b", Aspect::data, true);
+  all.answered(only(all), Answer::no_node);
+  all.answered(only(all), Answer::no_node);
+  REQUIRE(first % 2 != second % 2);
+  all.doubt(first, 2);
+  auto question = only(all);
+  CHECK(question.subscription == first);
+  CHECK(question.kind == Kind::data);
+  CHECK(question.watch);
+  CHECK(all.answered(question, Answer::ok));
+  all.doubt(second, 2);
+  question = only(all);
+  CHECK(question.subscription == second);
+  CHECK(question.kind == Kind::creation);
+  CHECK(question.watch);
+  CHECK_FALSE(all.answered(question, Answer::no_node));
+  CHECK(all.due().empty());
+}
+
+TEST_CASE("what is doubted while it is being read is watched again after that") {
+  Subscriptions all;
+  const auto number = all.add("/a", Aspect::data, true);
+  all.answered(only(all), Answer::ok);
+  all.again(number);
+  const auto question = only(all);
+  all.doubt(number, 1);
+  CHECK(all.due().empty());
+  all.answered(question, Answer::ok);
+  CHECK(only(all).watch);
 }

@@ -2,6 +2,8 @@
 #include <csignal>
 #include <map>
 #include <memory>
+#include <set>
+#include <string>
 
 #include "ending.h"
 #include "error.h"
@@ -57,18 +59,6 @@ zk::Handling handling(const Options& options, zk::Ending& end) {
   return how;
 }
 
-// What somebody has to know who relies on seeing everything.
-void check(const Options& options, const zk::Change& change) {
-  if (change.event == Event::left_out && change.missed > 0)
-    throw zk::Refused("there are too many nodes at and below " + change.path +
-                      " to watch them all with one session, or their paths are too long");
-  if (change.event == Event::readable) zk::log::warning(change.path + " can be read again");
-  if (change.event != Event::unreadable) return;
-  const auto named = [&](const zk::Target& target) { return target.path == change.path; };
-  if (std::ranges::any_of(options.targets, named)) throw zk::Error(zk::Code::no_auth, "read", change.path);
-  zk::log::warning("what happens to " + change.path + " cannot be seen: not authorised to read it");
-}
-
 class Watching {
  public:
   Watching(zk::Frame& frame, const Options& options)
@@ -102,7 +92,7 @@ class Watching {
  private:
   // Answers whether that was all.
   bool tell(const zk::Change& change) {
-    check(options_, change);
+    check(change);
     progress_.note(change);
     const bool of_nodes = change.event != Event::unreadable && change.event != Event::readable &&
                           change.event != Event::left_out && change.event != Event::complete;
@@ -112,6 +102,20 @@ class Watching {
     else if (worth_telling)
       print(change);
     return progress_.complete() || (!handler_ && told_ == options_.count);
+  }
+
+  // What somebody has to know who relies on seeing everything.
+  void check(const zk::Change& change) {
+    if (change.event == Event::initial) begun_.insert(change.path);
+    if (change.event == Event::left_out && change.missed > 0)
+      throw zk::Refused("there are too many nodes at and below " + change.path +
+                        " to watch them all with one session, or their paths are too long");
+    if (change.event == Event::readable) zk::log::warning(change.path + " can be read again");
+    if (change.event != Event::unreadable) return;
+    const auto named = [&](const zk::Target& target) { return target.path == change.path; };
+    if (std::ranges::any_of(options_.targets, named) && !begun_.contains(change.path))
+      throw zk::Error(zk::Code::no_auth, "read", change.path);
+    zk::log::warning("what happens to " + change.path + " cannot be seen: not authorised to read it");
   }
 
   void print(const zk::Change& change) {
@@ -140,6 +144,7 @@ class Watching {
   const zk::Until until_;
   zk::Observer observer_;
   Progress progress_;
+  std::set<std::string> begun_;  // whose state has been told
   zk::Output out_;
   std::unique_ptr<zk::Handler> handler_;
   int told_ = 0;
