@@ -65,6 +65,12 @@ class Stopped : public std::runtime_error {
   using runtime_error::runtime_error;
 };
 
+/// Whether it was done could not be found out in time.
+class Unknown : public std::runtime_error {
+ public:
+  using runtime_error::runtime_error;
+};
+
 /// Nobody answered at any of the addresses.
 class CannotConnect : public std::runtime_error {
  public:

@@ -428,6 +428,9 @@ int Tool::guarded(const std::function<int()>& body) const {
   } catch (const ConnectionLoss& error) {
     log::error(error.what());
     return status_unknown;
+  } catch (const Unknown& error) {
+    log::error(error.what());
+    return status_unknown;
   } catch (const WrongUsage& error) {
     log::error(error.what());
     log::error("see " + name_ + " --help");

@@ -1,24 +1,15 @@
-#include <unistd.h>
-
 #include <algorithm>
-#include <atomic>
-#include <csignal>
 #include <cstdlib>
-#include <cstring>
-#include <mutex>
 #include <sstream>
 
 #include "child.h"
 #include "contender.h"
 #include "error.h"
 #include "identity.h"
-#include "input.h"
-#include "lease.h"
 #include "lock.h"
 #include "log.h"
-#include "output.h"
 #include "path.h"
-#include "text.h"
+#include "stay.h"
 #include "zk-lock.h"
 
 namespace {
@@ -26,48 +17,6 @@ namespace {
 using zk::Duration;
 using zk::Until;
 namespace log = zk::log;
-
-// How the time inside ended.
-struct Inside {
-  int status = zk::status_done;
-  std::optional<std::string> lost;  // why the lock was lost, if it was
-  bool stopped = false;             // the command was, for that reason
-};
-
-// Written by the session's thread, read by ours.
-class Loss {
- public:
-  void note(const std::string& why) {
-    const std::lock_guard lock(mutex_);
-    why_ = why;
-  }
-  std::optional<std::string> why() const {
-    const std::lock_guard lock(mutex_);
-    return why_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::optional<std::string> why_;
-};
-
-// --grace, checked against the session that we got.
-Duration grace_within(const std::optional<Duration>& wanted, Duration timeout) {
-  const Duration most = zk::Lease::longest_grace(timeout);
-  if (!wanted) return std::min<Duration>(std::chrono::seconds(3), most);
-  if (*wanted <= most) return *wanted;
-  Duration enough = std::chrono::ceil<std::chrono::seconds>(*wanted * 3);
-  while (zk::Lease::longest_grace(enough) < *wanted) enough += std::chrono::seconds(1) + enough / 20;
-  enough = std::chrono::ceil<std::chrono::seconds>(enough);
-  throw zk::Refused("--grace " + zk::to_string(*wanted) + " does not fit a session timeout of " +
-                    zk::to_string(timeout) + ": at most " + zk::to_string(most) + ", or say --session-timeout " +
-                    zk::to_string(enough));
-}
-
-std::string default_label(const std::vector<std::string>& command) {
-  if (command.empty()) return "";
-  return command.size() == 3 && command[1] == "-c" ? command[2].substr(0, 60) : zk::name_of(command[0]);
-}
 
 // One order for everybody, so that two who want the same locks cannot wait for each other.
 std::vector<std::string> paths_in_order(const Options& options) {
@@ -108,7 +57,7 @@ void warn_if_open(zk::Session& session, const std::string& path, const Until& un
 std::vector<zk::Lock> take(zk::Session& session, const Options& options, const std::vector<std::string>& paths,
                            bool creator_only, const Until& until) {
   zk::LockRequest request{{}, options.kind, options.limit, {}, options.only_if_free};
-  request.about = zk::Identity::mine(options.label.empty() ? default_label(options.command) : options.label).json();
+  request.about = zk::Identity::mine(options.label.empty() ? zk::default_label(options.command) : options.label).json();
   std::vector<zk::Lock> locks;
   for (const auto& path : paths) {
     const bool nested = held_above(session, path, until);
@@ -146,13 +95,11 @@ std::vector<zk::Lock> take_at_once(zk::Session& session, const Options& options,
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
-Variables variables_inside(const zk::Frame& frame, const Options& options, const zk::Session& session,
-                           const std::vector<zk::Lock>& locks) {
+Variables variables_inside(const Options& options, const std::vector<zk::Lock>& locks) {
   const char* const mode = options.kind == zk::Kind::write  ? "exclusive"
                            : options.kind == zk::Kind::read ? "shared"
                                                             : "limited";
-  Variables variables{
-      {"ZK_HOSTS", frame.hosts}, {"ZK_SESSION_ID", std::to_string(session.id())}, {"ZK_LOCK_MODE", mode}};
+  Variables variables{{"ZK_LOCK_MODE", mode}};
   std::string tokens, nodes;
   for (const auto& node : nodes_above()) nodes += node + "\n";
   for (const auto& lock : locks) {
@@ -168,83 +115,11 @@ Variables variables_inside(const zk::Frame& frame, const Options& options, const
   return variables;
 }
 
-// Runs the command; it is dead before the lease is over, whatever becomes of us.
-Inside run_command(zk::Frame& frame, const Options& options, zk::Session& session, const std::vector<zk::Lock>& locks,
-                   Duration grace, zk::Child& child) {
-  const Duration margin = zk::Lease::margin(session.timeout());  // for the dying itself
-  const auto deadline = [&](zk::Time lease_end) {
-    return options.stop_when_lost ? lease_end - margin : zk::Time::max();
-  };
-  const auto variables = variables_inside(frame, options, session, locks);
-  Loss loss;
-  const bool started = frame.signals.hand_over(
-      [&] {
-        child.start({variables, deadline(session.lease_end()), grace});
-      },
-      [&](int signal) { child.signal(signal); });
-  if (!started) throw zk::Stopped("stopped before the command was started");
-  session.follow({[&](zk::Time end) { child.extend(deadline(end)); },
-                  [&](const std::string& why) {
-                    loss.note(why);
-                    if (options.stop_when_lost)
-                      child.stop();
-                    else
-                      log::warning("lost " + options.path + ": " + why + "; the command goes on");
-                  }});
-  const zk::Ended ended = child.wait([&](int signal) {
-    log::warning(signal == SIGTSTP
-                     ? "the command is not suspended while it holds " + options.path + ": others wait for it"
-                     : "the command is suspended (" + std::string(strsignal(signal)) + ") and holds " + options.path);
-  });
-  frame.signals.take_back();
-  session.unguard();  // the vigil is ours
-  frame.interrupt = ended.interrupt;
-  auto lost = loss.why();
-  if (!lost && ended.cut_short)
-    lost = ended.error.empty() ? "no server has confirmed the session in time" : ended.error;
-  if (!lost && !ended.error.empty())
-    log::error("cannot execute " + zk::printable(options.command[0], 200) + ": " + ended.error);
-  if (ended.left > 0)
-    log::step(std::to_string(ended.left) +
-              " processes that the command left in the background go on, without the lock");
-  return {ended.status, lost, ended.cut_short};
-}
-
-// Holds until end of input or a signal.
-Inside hold(zk::Frame& frame, const Options& options, zk::Session& session, const std::vector<zk::Lock>& locks) {
-  Loss loss;
-  std::atomic<int> signal = 0;
-  std::stop_source end;
-  if (!frame.signals.hand_over([] {},
-                               [&](int number) {
-                                 if (number == SIGCONT) return;
-                                 signal = number;
-                                 end.request_stop();
-                               }))
-    throw zk::Stopped("stopped before the lock was used");
-  session.follow({[](zk::Time) {},
-                  [&](const std::string& why) {
-                    loss.note(why);
-                    end.request_stop();
-                  }});
-  const auto over = [&] {
-    frame.signals.take_back();
-    session.unguard();
-  };
-  const Until until{zk::Time::max(), end.get_token()};
-  try {
-    std::string announcement;
-    for (const auto& lock : locks) announcement += lock.node() + " " + std::to_string(lock.token()) + "\n";
-    zk::Output().write(announcement, until);
-    if (isatty(STDIN_FILENO) == 1) log::warning("holding " + options.path + "; Ctrl-D or Ctrl-C gives it up");
-    zk::wait_for_end_of_input(until);
-  } catch (const zk::Stopped&) {
-  } catch (...) {
-    over();
-    throw;
-  }
-  over();
-  return {signal == 0 ? zk::status_done : zk::status_signal + signal, loss.why(), false};
+// What a script gets that holds without a command: a line NODE TOKEN for each lock.
+std::string announcement(const std::vector<zk::Lock>& locks) {
+  std::string lines;
+  for (const auto& lock : locks) lines += lock.node() + " " + std::to_string(lock.token()) + "\n";
+  return lines;
 }
 
 // Answers why a lock had been lost before, if one had.
@@ -267,7 +142,10 @@ int run_once(zk::Frame& frame, const Options& options, const std::vector<std::st
   std::optional<zk::Child> child;
   if (!options.command.empty()) child.emplace(options.command);
   zk::Session session(frame.settings, until);
-  const Duration grace = grace_within(options.grace, session.timeout());
+  const zk::Stay stay{.path = options.path,
+                      .doing = "holds " + options.path,
+                      .grace = zk::grace_within(options.grace, session.timeout()),
+                      .stop_when_lost = options.stop_when_lost};
   auto locks = options.only_if_free ? take_at_once(session, options, paths, frame.settings.creator_only, until)
                                     : take(session, options, paths, frame.settings.creator_only, until);
   std::vector<std::string> nodes;
@@ -276,8 +154,10 @@ int run_once(zk::Frame& frame, const Options& options, const std::vector<std::st
   const zk::Time entered = zk::Clock::now();
   log::step("inside " + options.path + " after " + zk::to_string(entered - begin));
 
-  Inside inside =
-      child ? run_command(frame, options, session, locks, grace, *child) : hold(frame, options, session, locks);
+  zk::Stayed inside =
+      child ? zk::run_command(frame, session, *child, options.command[0], variables_inside(options, locks), stay)
+            : zk::hold(frame, session, announcement(locks),
+                       "holding " + options.path + "; Ctrl-D or Ctrl-C gives it up", stay);
   session.unguard();
   const std::string how_long = zk::to_string(zk::Clock::now() - entered);
   if (!inside.lost) inside.lost = release(session, locks);
