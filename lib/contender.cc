@@ -1,9 +1,9 @@
 #include "contender.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstdio>
 #include <utility>
+
+#include "sequence.h"
 
 namespace zk {
 
@@ -11,20 +11,6 @@ namespace {
 
 constexpr std::pair<Kind, std::string_view> kinds[] = {
     {Kind::write, "-write-"}, {Kind::read, "-read-"}, {Kind::permit, "-permit-"}};
-
-// The server writes %010d of a signed 32-bit number; anything else is not its work.
-std::optional<std::int32_t> parse_sequence(const std::string& text) {
-  std::int32_t value = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  char written[16];
-  std::snprintf(written, sizeof written, "%010d", value);
-  return failed == std::errc() && text == written ? std::optional(value) : std::nullopt;
-}
-
-// Signed and modulo 2^32, so that the counter may wrap.
-std::int32_t distance(std::int32_t from, std::int32_t to) {
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(to) - static_cast<std::uint32_t>(from));
-}
 
 }  // namespace
 
@@ -50,7 +36,7 @@ std::vector<Contender> in_order(const std::vector<std::string>& names, std::int3
   for (const auto& name : names)
     if (auto contender = parse_contender(name)) found.push_back(std::move(*contender));
   std::sort(found.begin(), found.end(), [origin](const Contender& a, const Contender& b) {
-    return distance(origin, a.sequence) < distance(origin, b.sequence);
+    return sequence_distance(origin, a.sequence) < sequence_distance(origin, b.sequence);
   });
   return found;
 }
@@ -59,7 +45,7 @@ Turn turn_of(const std::string& mine, const std::vector<std::string>& children, 
   const auto me = parse_contender(mine);
   if (!me || std::find(children.begin(), children.end(), mine) == children.end()) return {Turn::Kind::gone};
   auto before = in_order(children, me->sequence);
-  std::erase_if(before, [&](const Contender& c) { return distance(me->sequence, c.sequence) >= 0; });
+  std::erase_if(before, [&](const Contender& c) { return sequence_distance(me->sequence, c.sequence) >= 0; });
   const std::size_t position = before.size();
 
   const auto other = std::find_if(before.begin(), before.end(), [&](const Contender& c) {

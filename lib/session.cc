@@ -1038,9 +1038,16 @@ void Session::settle(const Answer& answer, const Until& until) {
   }
 }
 
-void Watch::wait(const Until& until, const std::string& what) const {
-  std::unique_lock lock(session_->impl_->mutex);
-  session_->impl_->wait(lock, until, what, [&] { return state_->fired; });
+void Watch::wait_any(const std::vector<const Watch*>& watches, const Until& until, const std::string& what) {
+  auto& impl = *watches.at(0)->session_->impl_;
+  std::unique_lock lock(impl.mutex);
+  impl.wait(lock, until, what,
+            [&] { return std::ranges::any_of(watches, [](const Watch* watch) { return watch->state_->fired; }); });
+}
+
+bool Watch::fired() const {
+  const std::lock_guard lock(session_->impl_->mutex);
+  return state_->fired;
 }
 
 }  // namespace zk

@@ -127,7 +127,13 @@ class Watch {
 
   /// Blocks until the node changes or `until` ends; `what` says what for, in the message of TimedOut. A wake-up is a
   /// hint: read again.
-  void wait(const Until& until, const std::string& what) const;
+  void wait(const Until& until, const std::string& what) const { wait_any({this}, until, what); }
+
+  /// The same, until one of them fires; they are of one session.
+  static void wait_any(const std::vector<const Watch*>& watches, const Until& until, const std::string& what);
+
+  /// Does not block.
+  bool fired() const;
 
  private:
   Session* session_;

@@ -55,27 +55,30 @@ std::string default_label(const std::vector<std::string>& command) {
   return command.size() == 3 && command[1] == "-c" ? command[2].substr(0, 60) : name_of(command[0]);
 }
 
-Stayed run_command(Frame& frame, Session& session, Child& child, const std::string& command,
+Stayed run_command(Frame& frame, Session* session, Child& child, const std::string& command,
                    std::vector<std::pair<std::string, std::string>> variables, const Stay& stay) {
-  const Duration margin = Lease::margin(session.timeout());  // for the dying itself
-  const auto deadline = [&](Time lease_end) { return stay.stop_when_lost ? lease_end - margin : Time::max(); };
+  const auto deadline = [&](Time lease_end) {
+    return stay.stop_when_lost ? lease_end - Lease::margin(session->timeout())  // for the dying itself
+                               : Time::max();
+  };
   variables.emplace_back("ZK_HOSTS", frame.hosts);
-  variables.emplace_back("ZK_SESSION_ID", std::to_string(session.id()));
+  if (session != nullptr) variables.emplace_back("ZK_SESSION_ID", std::to_string(session->id()));
   Loss loss;
   const bool started = frame.signals.hand_over(
       [&] {
-        child.start({variables, deadline(session.lease_end()), stay.grace});
+        child.start({variables, session == nullptr ? Time::max() : deadline(session->lease_end()), stay.grace});
       },
       [&](int signal) { child.signal(signal); });
   if (!started) throw Stopped("stopped before the command was started");
-  session.follow({[&](Time end) { child.extend(deadline(end)); },
-                  [&](const std::string& why) {
-                    loss.note(why);
-                    if (stay.stop_when_lost)
-                      child.stop();
-                    else
-                      log::warning("lost " + stay.path + ": " + why + "; the command goes on");
-                  }});
+  if (session != nullptr)
+    session->follow({[&](Time end) { child.extend(deadline(end)); },
+                     [&](const std::string& why) {
+                       loss.note(why);
+                       if (stay.stop_when_lost)
+                         child.stop();
+                       else
+                         log::warning("lost " + stay.path + ": " + why + "; the command goes on");
+                     }});
   const std::stop_callback end(stay.end, [&] { child.stop(); });
   const Ended ended = child.wait([&](int signal) {
     log::warning(signal == SIGTSTP
@@ -83,7 +86,7 @@ Stayed run_command(Frame& frame, Session& session, Child& child, const std::stri
                      : "the command is suspended (" + std::string(strsignal(signal)) + ") and " + stay.doing);
   });
   frame.signals.take_back();
-  session.unguard();  // the vigil is ours
+  if (session != nullptr) session->unguard();  // the vigil is ours
   frame.interrupt = ended.interrupt;
   auto lost = loss.why();
   if (!lost && ended.cut_short && !stay.end.stop_requested())

@@ -35,9 +35,10 @@ Duration grace_within(const std::optional<Duration>& wanted, Duration timeout);
 /// What others see about us unless told: the command's name, or the beginning of a shell's string.
 std::string default_label(const std::vector<std::string>& command);
 
-/// Runs the command; it is dead before the lease is over, whatever becomes of us. Needs Session::guard. Blocks until
-/// the command has ended. Throws Stopped if a signal came before it was started.
-Stayed run_command(Frame& frame, Session& session, Child& child, const std::string& command,
+/// Runs the command; it is dead before the lease is over, whatever becomes of us. Needs Session::guard; without a
+/// session nothing is held while it runs. Blocks until the command has ended. Throws Stopped if a signal came before it
+/// was started.
+Stayed run_command(Frame& frame, Session* session, Child& child, const std::string& command,
                    std::vector<std::pair<std::string, std::string>> variables, const Stay& stay);
 
 /// Prints `announcement`, tells a person at the terminal the `hint`, and stays until end of input, a signal, the end of

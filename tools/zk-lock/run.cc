@@ -155,7 +155,7 @@ int run_once(zk::Frame& frame, const Options& options, const std::vector<std::st
   log::step("inside " + options.path + " after " + zk::to_string(entered - begin));
 
   zk::Stayed inside =
-      child ? zk::run_command(frame, session, *child, options.command[0], variables_inside(options, locks), stay)
+      child ? zk::run_command(frame, &session, *child, options.command[0], variables_inside(options, locks), stay)
             : zk::hold(frame, session, announcement(locks),
                        "holding " + options.path + "; Ctrl-D or Ctrl-C gives it up", stay);
   session.unguard();

@@ -1,0 +1,412 @@
+#include "barrier.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "error.h"
+#include "identity.h"
+#include "path.h"
+#include "text.h"
+
+namespace zk {
+
+namespace {
+
+using Phase = BarrierState::Phase;
+
+// Who we are, and how many members we want: the first in line decides.
+std::string declaration(const BarrierRequest& request) {
+  auto object = nlohmann::ordered_json::parse(request.about, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) object = nlohmann::ordered_json::object();
+  object["members"] = request.members;
+  return object.dump();
+}
+
+std::optional<int> declared_members(const std::string& data) {
+  const auto object = nlohmann::json::parse(data, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object() || !object.contains("members") || !object["members"].is_number_integer()) return std::nullopt;
+  return object["members"].get<int>();
+}
+
+BarrierState read_state(const std::string& path, const std::string& data) {
+  auto state = BarrierState::parse(data);
+  if (!state) throw Refused(path + " holds data of something else, where a barrier keeps its state");
+  return *state;
+}
+
+}  // namespace
+
+// --- entering ---
+
+Barrier Barrier::enter(Session& session, const BarrierRequest& request, const Until& until, const Looked& looked) {
+  check_path(request.path);
+  check_name("id", request.id);
+  Barrier barrier(session, request);
+  try {
+    barrier.take_part(until, looked);
+  } catch (const SessionLost&) {
+    throw;  // and our node with it
+  } catch (const std::runtime_error& why) {
+    // Giving up must be possible after `until` has ended.
+    bool entered = false;
+    try {
+      entered = barrier.withdraw(Until{}.within(session.timeout()));
+    } catch (const TimedOut&) {
+      throw Unknown(std::string(why.what()) + "; whether we are counted at " + request.path + " is unknown");
+    } catch (const std::runtime_error&) {
+      // What made us give up is what the caller should hear of; the node goes with the session.
+    }
+    if (!entered) throw;
+  }
+  barrier.generation_ = barrier.state_.generation;
+  barrier.entered_folder_ = barrier.folder_;
+  barrier.roster_ = barrier.state_.roster;
+  return barrier;
+}
+
+void Barrier::take_part(const Until& until, const Looked& looked) {
+  arrive(until);
+  while (!inside()) {
+    try {
+      if (!current_) look(until);
+      if (inside()) return;
+      if (!seen_.nodes.contains(here_node(name_))) {  // somebody deleted our node, or the whole folder
+        arrive(until);
+        continue;
+      }
+      refuse_duplicate(until);
+      if (!settle_members(until)) continue;
+      const Step step = next_step(state_, seen_, name_, Wish::take_part);
+      if (step.kind != Step::Kind::none) {
+        write(step, until);
+        continue;
+      }
+      if (looked) looked(state_, seen_);
+      wait(until);
+    } catch (const ConnectionLoss&) {
+      session_->wait_connected(until);
+      current_ = false;
+      state_change_.reset();
+    }
+  }
+}
+
+// Makes our node, and looks in the same round trip.
+void Barrier::arrive(const Until& until) {
+  for (;;) {
+    name_.clear();
+    auto creating = session_->create(join(request_.path, here_node(request_.id + "#")), declaration(request_),
+                                     Mode::ephemeral_sequential);
+    auto [reading, change] = session_->watch(request_.path);
+    auto listing = session_->children(request_.path);
+    try {
+      const Created created = creating.get(until);
+      if (created.code == Code::no_node) {
+        session_->make_directory(request_.path, BarrierState{.members = request_.members}.json(), until);
+        continue;
+      }
+      name_ = name_of(created.path).substr(here_node("").size());
+      read(reading.get(until));
+      state_change_ = change;
+      seen_ = Attendance::of(listing.get(until).value_or(std::vector<std::string>{}));
+      current_ = true;
+      return;
+    } catch (const ConnectionLoss&) {
+      state_change_.reset();
+      current_ = false;
+      if (!name_.empty() || find_own(until)) return;
+    }
+  }
+}
+
+// After a lost answer: whether our node exists. See Attempt::find_own in lock.cc.
+bool Barrier::find_own(const Until& until) {
+  for (;;) {
+    try {
+      session_->wait_connected(until);
+      auto synced = session_->sync(request_.path);
+      auto listed = session_->children(request_.path);
+      synced.get(until);
+      for (const auto& child : listed.get(until).value_or(std::vector<std::string>{})) {
+        if (!child.starts_with(here_node(request_.id + "#"))) continue;
+        const std::string name = child.substr(here_node("").size());
+        const auto node = member_node(name, until);
+        if (!node || node->stat.owner != session_->id()) continue;
+        name_ = name;
+        return true;
+      }
+      return false;
+    } catch (const ConnectionLoss&) {
+      // and again
+    }
+  }
+}
+
+void Barrier::refuse_duplicate(const Until& until) {
+  if (std::ranges::none_of(seen_.duplicates, [&](const Member& member) { return member.name == name_; })) return;
+  const auto twin = std::ranges::find(seen_.here, request_.id, &Member::id);
+  const auto node = twin == seen_.here.end() ? std::nullopt : member_node(twin->name, until);
+  if (!node) {
+    current_ = false;  // it has just gone
+    return;
+  }
+  const auto who = Identity::parse(node->data);
+  throw Refused("the id " + request_.id + " is at " + request_.path + " already: " + (who ? who->shown() : "somebody") +
+                "; say another with --id, or, if that one is dead, come again when " + "its session has ended");
+}
+
+// The first in line says how many members there are. Answers whether we agree, and whatever is called has as many.
+bool Barrier::settle_members(const Until& until) {
+  if (state_.members == request_.members) return true;
+  if (seen_.here.empty()) return false;
+  const auto& first = seen_.here.front();
+  if (first.name != name_) {
+    const auto node = member_node(first.name, until);
+    if (!node) {
+      current_ = false;
+      return false;
+    }
+    const int wanted = declared_members(node->data).value_or(state_.members);
+    if (wanted != request_.members)
+      throw Refused(request_.path + " is used by " + std::to_string(wanted) + " members, not " +
+                    std::to_string(request_.members) + ": all must say the same number");
+  }
+  // The number is of members that have gone. What they had begun comes to its end; then it is ours.
+  Step step = next_step(state_, seen_, name_, Wish::look);
+  if (state_.phase != Phase::open) {
+    step = {.kind = Step::Kind::call_off,
+            .state = {.members = request_.members,
+                      .generation = state_.generation,
+                      .broken = state_.broken,
+                      .forgotten = state_.forgotten}};
+  } else if (step.kind == Step::Kind::none) {
+    wait(until);
+    return false;
+  }
+  write(step, until);
+  return false;
+}
+
+// Answers whether we had entered before.
+bool Barrier::withdraw(const Until& until) {
+  for (;;) {
+    try {
+      if (name_.empty() && !find_own(until)) return false;
+      current_ = false;
+      state_change_.reset();
+      look(until);
+      if (inside()) return true;
+      const Step step = next_step(state_, seen_, name_, Wish::withdraw);
+      if (step.kind != Step::Kind::withdraw) return false;  // our node has gone
+      if (write(step, until)) return false;
+    } catch (const ConnectionLoss&) {
+      session_->wait_connected(until);
+    }
+  }
+}
+
+bool Barrier::inside() const { return state_.phase == Phase::open && state_.has(name_); }
+
+// --- inside and after ---
+
+std::size_t Barrier::rank() const {
+  return static_cast<std::size_t>(std::ranges::find(roster_, name_, &Member::name) - roster_.begin());
+}
+
+std::string Barrier::node() const { return join(request_.path, here_node(name_)); }
+
+bool Barrier::over() const {
+  if (folder_ != entered_folder_) throw Unknown(request_.path + " was deleted; whether all have left it is unknown");
+  return state_.generation != generation_ || state_.phase != Phase::open;
+}
+
+std::vector<std::string> Barrier::await_crash(const Until& until) {
+  for (;;) {
+    try {
+      if (!current_) look(until);
+      if (over() || std::ranges::find(state_.crashed, request_.id) != state_.crashed.end())
+        throw SessionLost("its node at the barrier has gone: the others count it as dead");
+      if (state_.crashed.size() > crashes_told_) {
+        const std::vector<std::string> who(state_.crashed.begin() + static_cast<std::ptrdiff_t>(crashes_told_),
+                                           state_.crashed.end());
+        crashes_told_ = state_.crashed.size();
+        return who;
+      }
+      const Step step = next_step(state_, seen_, name_, Wish::look);
+      if (step.kind != Step::Kind::none)
+        write(step, until);
+      else
+        wait(until);
+    } catch (const ConnectionLoss&) {
+      session_->wait_connected(until);
+      current_ = false;
+      state_change_.reset();
+    }
+  }
+}
+
+void Barrier::leave(const Until& until) {
+  for (;;) {
+    try {
+      if (!current_) look(until);
+      const bool ended = over();
+      const auto dead = ended ? crashed_in(state_, generation_) : state_.crashed;
+      if (!dead) throw Unknown("whether we have left " + request_.path + " in good order is unknown");
+      if (std::ranges::find(*dead, request_.id) != dead->end())
+        throw SessionLost("its node at the barrier has gone: the others count it as dead");
+      if (ended || seen_.nodes.contains(left_node(name_))) return;
+      const Step step = next_step(state_, seen_, name_, Wish::leave);
+      if (step.kind != Step::Kind::none)
+        write(step, until);
+      else
+        current_ = false;
+    } catch (const ConnectionLoss&) {
+      session_->wait_connected(until);
+      current_ = false;
+      state_change_.reset();
+    }
+  }
+}
+
+std::vector<std::string> Barrier::await_end(bool to_the_end, const Until& until, const Looked& looked) {
+  for (;;) {
+    try {
+      if (!current_) look(until);
+      if (over()) {
+        if (const auto dead = crashed_in(state_, generation_)) return *dead;
+        throw Unknown("generation " + std::to_string(generation_) + " of " + request_.path +
+                      " ended too long ago to know whether all had left it");
+      }
+      if (!to_the_end && !state_.crashed.empty()) return state_.crashed;
+      const Step step = next_step(state_, seen_, name_, Wish::look);
+      if (step.kind != Step::Kind::none) {
+        write(step, until);
+        continue;
+      }
+      if (looked) looked(state_, seen_);
+      wait(until);
+    } catch (const ConnectionLoss&) {
+      session_->wait_connected(until);
+      current_ = false;
+      state_change_.reset();
+    }
+  }
+}
+
+void Barrier::go_on_with(Session& session, const Until& until) {
+  session_ = &session;
+  current_ = false;
+  state_change_.reset();
+  neighbour_change_.reset();
+  // Its server may not have heard yet of what the last one told us.
+  session.insist(until, [&] { return session.sync(request_.path); });
+}
+
+// --- looking, writing, waiting ---
+
+void Barrier::read(const std::optional<Node>& folder) {
+  folder_ = folder ? folder->stat.czxid : 0;
+  version_ = folder ? folder->stat.version : 0;
+  const BarrierState empty{.members = request_.members};
+  state_ = folder && !folder->data.empty() ? read_state(request_.path, folder->data) : empty;
+}
+
+// The state first, then the children: what the server handles in that order.
+void Barrier::look(const Until& until) {
+  if (!state_change_ || state_change_->fired()) {
+    auto [reading, change] = session_->watch(request_.path);
+    auto listing = session_->children(request_.path);
+    read(reading.get(until));
+    state_change_ = change;
+    if (generation_ == 0 && inside()) return;  // whoever has just entered does not wait for the list
+    seen_ = Attendance::of(listing.get(until).value_or(std::vector<std::string>{}));
+  } else {
+    seen_ = Attendance::of(session_->children(request_.path).get(until).value_or(std::vector<std::string>{}));
+  }
+  current_ = true;
+}
+
+// Answers whether it was done. If not, somebody was faster. Looks in the same round trip.
+bool Barrier::write(const Step& step, const Until& until) {
+  const auto path = [&](const std::string& name) { return join(request_.path, name); };
+  const bool changes = step.state != state_;
+  std::vector<Operation> operations;
+  operations.push_back(
+      changes ? Operation{Operation::Kind::set, request_.path, step.state.json(), Mode::persistent, version_}
+              : Operation{Operation::Kind::check, request_.path, "", Mode::persistent, version_});
+  for (const auto& name : step.exist) operations.push_back({Operation::Kind::check, path(name)});
+  for (const auto& name : step.create_ephemeral)
+    operations.push_back({Operation::Kind::create, path(name), "", Mode::ephemeral});
+  for (const auto& name : step.create) operations.push_back({Operation::Kind::create, path(name)});
+  for (const auto& name : step.remove) operations.push_back({Operation::Kind::remove, path(name)});
+  auto writing = session_->transact(operations);
+  std::optional<Reply<std::optional<std::vector<std::string>>>> listing;
+  if (step.kind != Step::Kind::open && step.kind != Step::Kind::withdraw) listing = session_->children(request_.path);
+  current_ = false;
+  const Outcome outcome = writing.get(until);
+  if (outcome.code == Code::no_auth) throw Error(Code::no_auth, "write to", request_.path);
+  if (outcome.code != Code::ok) {
+    state_change_.reset();
+    return false;
+  }
+  state_ = step.state;
+  if (changes) ++version_;
+  if (!listing) return true;
+  seen_ = Attendance::of(listing->get(until).value_or(std::vector<std::string>{}));
+  current_ = true;
+  return true;
+}
+
+void Barrier::wait(const Until& until) {
+  current_ = false;
+  if (!state_change_ || state_change_->fired()) return;
+  const std::string neighbour = neighbour_of(seen_, name_);
+  if (neighbour != neighbour_ || !neighbour_change_ || neighbour_change_->fired()) {
+    neighbour_change_.reset();
+    neighbour_ = neighbour;
+    if (!neighbour.empty()) {
+      auto [reading, change] = session_->watch(join(request_.path, here_node(neighbour)));
+      if (!reading.get(until)) return;
+      neighbour_change_ = change;
+    }
+  }
+  std::vector<const Watch*> watches{&*state_change_};
+  if (neighbour_change_) watches.push_back(&*neighbour_change_);
+  Watch::wait_any(watches, until, request_.path);
+}
+
+std::optional<Node> Barrier::member_node(const std::string& name, const Until& until) {
+  return session_->get(join(request_.path, here_node(name))).get(until);
+}
+
+// --- seen from outside ---
+
+std::optional<BarrierPicture> picture_of_barrier(Session& session, const std::string& path, const Until& until) {
+  auto reading = session.get(path);
+  auto listing = session.children(path);
+  const auto folder = reading.get(until);
+  const auto children = listing.get(until);
+  if (!folder || !children || folder->data.empty()) return std::nullopt;
+  BarrierPicture picture{.state = read_state(path, folder->data), .places = {}};
+  const auto& state = picture.state;
+  const auto seen = Attendance::of(*children);
+
+  using Where = BarrierPicture::Place::Where;
+  for (const auto& member : state.roster) {
+    const Where where =
+        state.phase == Phase::called
+            ? seen.nodes.contains(ready_node(state.generation, member.name)) ? Where::ready : Where::called
+        : seen.nodes.contains(left_node(member.name)) ? Where::left
+        : seen.nodes.contains(here_node(member.name)) ? Where::inside
+                                                      : Where::crashed;
+    picture.places.push_back({member, {}, where});
+  }
+  for (const auto& member : seen.here)
+    if (!state.has(member.name)) picture.places.push_back({member, {}, Where::waiting});
+  std::vector<Reply<std::optional<Node>>> nodes;
+  for (const auto& place : picture.places) nodes.push_back(session.get(join(path, here_node(place.member.name))));
+  for (std::size_t i = 0; i < nodes.size(); ++i) picture.places[i].node = nodes[i].get(until).value_or(Node{});
+  return picture;
+}
+
+}  // namespace zk

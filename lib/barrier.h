@@ -1,0 +1,122 @@
+// The double barrier: members start together, and it is over when all have left. It may be used again at once.
+//
+// Guarantees:
+//  - All members of a generation see the same roster of exactly N, and a member is in no other. One generation at a
+//    time is inside; who is not in its roster waits for the next, in the order of arrival.
+//  - Nobody is counted who was dead when it was called: before a generation opens, each of its members has answered,
+//    after it had been called.
+//  - A generation ends when every member has left, or has died inside; who died is told to all, by its id. A member
+//    whose session has ended never counts as one who has left.
+//  - Who gives up waiting has either entered after all, or is in no roster, then and later.
+//
+// Blocking: enter, until N members are here and the generation before has ended; await_end, until the last has left.
+// Somebody killed holds the others up for the time of its session and no longer.
+//
+// Cost, for each member of a generation, however many there are: 4 writes and 9 or 10 reads; for the generation 3
+// writes more. Each watches the barrier's folder, and one other member. See bench/README.md for the counts.
+//
+// Source: ZooKeeper Recipes, "Double Barriers", whose faults (reuse, ghosts, late comers, a crash taken for a leave)
+// this does not have: the roster is decided in one transaction, and confirmed by those who are in it, as in a two-phase
+// commit (Gray, "Notes on Data Base Operating Systems", 1978). The steps are pure (roster.h); the nodes are in
+// docs/znodes.md. The algorithm itself is checked by model/barrier.pml; what is proved there, and in which bounds:
+// see its head.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "roster.h"
+#include "session.h"
+#include "until.h"
+
+namespace zk {
+
+struct BarrierRequest {
+  std::string path;   // the barrier's folder; created if missing
+  int members = 2;    // of a generation; all must say the same
+  std::string id;     // ours, among all that are here
+  std::string about;  // JSON, who we are: for others to see
+};
+
+/// Told while somebody waits, after each look that brought news. May be empty.
+using Looked = std::function<void(const BarrierState&, const Attendance&)>;
+
+class Barrier {
+ public:
+  /// Blocks until we are inside, or `until` ends. May enter although `until` has ended, if that came first; else no
+  /// node of ours remains, or none longer than the session. Throws TimedOut, Stopped, SessionLost; Refused if the
+  /// others want another number of members, or our id is there already; Unknown if we gave up and the server did not
+  /// say in time what came first.
+  static Barrier enter(Session& session, const BarrierRequest& request, const Until& until, const Looked& looked = {});
+
+  std::int64_t generation() const { return generation_; }
+  const std::vector<Member>& roster() const { return roster_; }
+  std::size_t rank() const;  // our place in it
+  /// Our node, to be guarded while we are inside.
+  std::string node() const;
+
+  /// Blocks until somebody has died inside who was not told yet, and answers who. Throws SessionLost if it is us who
+  /// are counted as dead. To be called by one thread at a time, as the others.
+  std::vector<std::string> await_crash(const Until& until);
+
+  /// Leaves: from now on we count as one who has done so. Blocks until the server has confirmed it. Throws SessionLost
+  /// if we were not inside any more.
+  void leave(const Until& until);
+
+  /// After leave. Blocks until all have left or died, or, unless `to_the_end`, until somebody has died. Answers who
+  /// died. Throws SessionLost, after which it may go on with another session; Unknown if the barrier was deleted.
+  std::vector<std::string> await_end(bool to_the_end, const Until& until, const Looked& looked = {});
+  void go_on_with(Session& session, const Until& until);
+
+ private:
+  Barrier(Session& session, const BarrierRequest& request) : session_(&session), request_(request) {}
+
+  void take_part(const Until& until, const Looked& looked);
+  bool withdraw(const Until& until);
+  void arrive(const Until& until);
+  bool find_own(const Until& until);
+  bool settle_members(const Until& until);
+  void refuse_duplicate(const Until& until);
+  bool inside() const;
+  bool over() const;
+  void look(const Until& until);
+  void read(const std::optional<Node>& folder);
+  bool write(const Step& step, const Until& until);
+  void wait(const Until& until);
+  std::optional<Node> member_node(const std::string& name, const Until& until);
+
+  Session* session_;
+  BarrierRequest request_;
+  std::string name_;  // ours, once we are here
+
+  // What was seen last.
+  std::int64_t folder_ = 0;  // its czxid: another one is another barrier. 0: there is none
+  BarrierState state_;
+  int version_ = 0;  // of the folder's data
+  Attendance seen_;
+  bool current_ = false;  // nothing has happened since that we know of
+  std::optional<Watch> state_change_, neighbour_change_;
+  std::string neighbour_;
+
+  // Once inside.
+  std::int64_t generation_ = 0;
+  std::int64_t entered_folder_ = 0;
+  std::vector<Member> roster_;
+  std::size_t crashes_told_ = 0;
+};
+
+/// What is at the barrier; a picture that may be old when it is looked at. nullopt if there is none.
+struct BarrierPicture {
+  struct Place {
+    Member member;
+    Node node;  // empty if it has gone
+    enum class Where { waiting, called, ready, inside, left, crashed } where;
+  };
+  BarrierState state;
+  std::vector<Place> places;  // the roster by rank, then those who wait in line
+};
+std::optional<BarrierPicture> picture_of_barrier(Session& session, const std::string& path, const Until& until);
+
+}  // namespace zk

@@ -1,0 +1,117 @@
+// Who takes part in a barrier, and what is to be written next. Pure.
+//
+// The barrier's folder holds the state as its data, and for each member up to three nodes. A member's name is
+// <id>#<sequence>: the id that it chose, and the number that the server appended when it arrived, by which they are in
+// line. (Should an id come twice, the one that came first counts.)
+//
+//   here-<name>                 ephemeral: it has arrived, and its session lives
+//   ready-<generation>-<name>   ephemeral: it has answered the call of that generation
+//   left-<name>                 persistent: it has left in good order
+//
+// The state goes round and round, each step a transaction that checks the version of the folder's data:
+//
+//   forming --call--> called --open--> open --end--> forming
+//                       |                 |
+//                       +--call off--+    +--crash--+ (any number of times)
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace zk {
+
+struct Member {
+  std::string id;
+  std::int32_t sequence = 0;
+  std::string name;  // the two together
+
+  bool operator==(const Member&) const = default;
+
+  /// nullopt for what is not a member's name.
+  static std::optional<Member> parse(const std::string& name);
+};
+
+std::string here_node(const std::string& name);
+std::string ready_node(std::int64_t generation, const std::string& name);
+std::string left_node(const std::string& name);
+
+/// The data of the barrier's folder.
+struct BarrierState {
+  enum class Phase {
+    forming,  // members arrive; nobody is inside
+    called,   // those of the roster are asked whether they are alive
+    open,     // they were all: they are inside, or have left
+  };
+
+  int members = 0;              // how many a generation has
+  std::int64_t generation = 0;  // called, open or, when forming, the last that was. One that is called off is not
+                                // used again
+  Phase phase = Phase::forming;
+  std::vector<Member> roster{};        // by their ids: a member's place is its rank. Empty when forming
+  std::vector<std::string> crashed{};  // ids of those in the roster who died inside
+
+  /// Generations that have ended, and who died in them, for members that are slow to look: the newest. None up to
+  /// `forgotten` is known any more.
+  struct Broken {
+    std::int64_t generation = 0;
+    std::vector<std::string> crashed{};
+    bool operator==(const Broken&) const = default;
+  };
+  std::vector<Broken> broken{};
+  std::int64_t forgotten = 0;
+
+  bool operator==(const BarrierState&) const = default;
+
+  bool has(const std::string& name) const;  // in the roster
+
+  std::string json() const;
+  static std::optional<BarrierState> parse(const std::string& data);
+};
+
+/// What the folder's children say.
+struct Attendance {
+  std::vector<Member> here{};        // in the order in which they came
+  std::vector<Member> duplicates{};  // those who came later under an id that is here
+  std::set<std::string> nodes{};     // all children
+  static Attendance of(const std::vector<std::string>& children);
+};
+
+/// What somebody wants who looks.
+enum class Wish {
+  take_part,  // be in a roster, and answer when called
+  look,       // nothing for itself: it is inside, has left, or is no member
+  leave,      // be counted as one who has left
+  withdraw,   // not be in a roster, and go
+};
+
+/// What is to be written now, in one transaction on condition that the state is the one that was looked at. Each of
+/// them may be found by anybody, and is written once.
+struct Step {
+  enum class Kind { none, call, call_off, answer, open, crash, leave, end, withdraw } kind = Kind::none;
+  BarrierState state{};              // from now on
+  std::vector<std::string> exist{};  // nodes that must be there still
+  std::vector<std::string> create_ephemeral{}, create{}, remove{};
+};
+
+/// Decides for the member `mine` (or for one who is none), from one reading of the state and a later one of the
+/// children.
+///
+///  - call: N members are here: the first N in line are asked. Nobody is counted because its node is there: the node
+///    of one who was killed stays until its session ends.
+///  - answer: we are asked.
+///  - open: all have answered since they were asked, and are here. The same N for everybody.
+///  - call off: one who was asked is not here any more. If enough others are here, the next call is made at once.
+///  - crash: a member is not here any more and has not left.
+///  - end: all of the roster have left or died. If enough wait, they are called in the same step.
+Step next_step(const BarrierState& state, const Attendance& seen, const std::string& mine, Wish wish);
+
+/// Whose end a member watches: that of the one before it in line; the first watches the last. So the end of each is
+/// seen by somebody who lives, if anybody does, and by one only. Empty if nobody else is here.
+std::string neighbour_of(const Attendance& seen, const std::string& mine);
+
+/// Who died in the generation that has ended, if that is known still.
+std::optional<std::vector<std::string>> crashed_in(const BarrierState& state, std::int64_t generation);
+
+}  // namespace zk
