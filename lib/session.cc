@@ -779,6 +779,22 @@ Reply<std::optional<Stat>> Session::stat(const std::string& path) {
                      })};
 }
 
+std::pair<Reply<std::optional<Stat>>, Watch> Session::watch_stat(const std::string& path) {
+  check_path(path);
+  Watching* const watching = impl_->new_watching(false);
+  Watch watch(*this, watching->state);
+  auto answer = impl_->ask<std::optional<Stat>>(
+      "look at", path, false, {ZNONODE},
+      [impl = impl_.get(), watching](const Raw& raw) {
+        if (raw.rc != ZOK && raw.rc != ZNONODE) impl->not_armed(watching);
+        return raw.rc == ZOK ? std::optional(stat_of(raw.stat)) : std::nullopt;
+      },
+      [&, target = impl_->full(path)](Call* call) {
+        return zoo_awexists(impl_->handle, target.c_str(), Impl::on_watch, watching, Impl::on_stat, call);
+      });
+  return {{*this, std::move(answer)}, watch};
+}
+
 Reply<Names> Session::children(const std::string& path) { return {*this, impl_->children(path, nullptr)}; }
 
 std::pair<Reply<std::optional<Node>>, Watch> Session::watch(const std::string& path) {

@@ -117,7 +117,7 @@ class Reply {
 };
 
 /// A change that was asked to be told of. Fires once; never for a change of the connection. If the request it came with
-/// found no node, it fires at once: there is nothing to wait for.
+/// found no node, it fires at once: there is nothing to wait for, except with watch_stat.
 class Watch {
  public:
   struct State {
@@ -192,6 +192,9 @@ class Session {
   /// As get and children, and tells of the next change: of the node's data or its end; of its children or its end.
   std::pair<Reply<std::optional<Node>>, Watch> watch(const std::string& path);
   std::pair<Reply<std::optional<std::vector<std::string>>>, Watch> watch_children(const std::string& path);
+
+  /// As stat, and tells of the next change, also of the creation of a node that is not there.
+  std::pair<Reply<std::optional<Stat>>, Watch> watch_stat(const std::string& path);
 
   /// From now on subscriptions are possible. To be called once.
   void listen(Listener listener);

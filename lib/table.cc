@@ -1,0 +1,397 @@
+#include "table.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "error.h"
+#include "identity.h"
+#include "lock.h"
+#include "path.h"
+#include "wall_clock.h"
+
+namespace zk {
+
+namespace {
+
+using Phase = SeatState::Phase;
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t most_recent = 16;
+
+std::optional<int> parse_number(const std::string& name, const std::string& prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  int number = -1;
+  const char* const end = name.data() + name.size();
+  const auto [at, failed] = std::from_chars(name.data() + prefix.size(), end, number);
+  return failed == std::errc() && at == end && number >= 0 ? std::optional(number) : std::nullopt;
+}
+
+std::string who_sits(const std::optional<Node>& seat) {
+  const auto who = seat ? Identity::parse(seat->data) : std::nullopt;
+  return who ? who->shown() : "somebody";
+}
+
+}  // namespace
+
+std::string seat_node(int seat) { return "seat-" + std::to_string(seat); }
+std::string fork_node(int fork) { return "fork-" + std::to_string(fork); }
+std::string request_node(int seat) { return "put-down-" + std::to_string(seat); }
+std::optional<int> parse_seat(const std::string& name) { return parse_number(name, "seat-"); }
+std::optional<int> parse_fork(const std::string& name) { return parse_number(name, "fork-"); }
+
+std::string TableState::json() const {
+  return Json{{"seats", seats}, {"rule", name_of(rule)}, {"begun", begun}}.dump();
+}
+
+std::optional<TableState> TableState::parse(const std::string& data) {
+  try {
+    const Json object = Json::parse(data);
+    const auto rule = parse_rule(object.at("rule").get<std::string>());
+    if (!rule) return std::nullopt;
+    return TableState{object.at("seats"), *rule, object.at("begun")};
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+}
+
+// --- coming and going ---
+
+Diner Diner::sit(Session& session, const TableRequest& request, const Until& until) {
+  check_path(request.path);
+  Diner diner(session, request);
+  diner.state_.about = request.about;
+  for (const int seat : neighbours_of(request.seat, request.seats)) diner.neighbours_.push_back({seat});
+  diner.sit_down(until);
+  return diner;
+}
+
+void Diner::sit_down(const Until& until) {
+  const std::string ours = node(seat_node(request_.seat));
+  TableState table{request_.seats, request_.rule};
+  for (;;) {
+    const auto folder = session_->insist(until, [&] { return session_->get(request_.path); });
+    const auto children = session_->insist(until, [&] { return session_->children(request_.path); });
+    if (!folder || !children) {
+      session_->make_directory(request_.path, table.json(), until);
+      continue;
+    }
+    const bool empty = std::ranges::none_of(*children, [](const auto& name) { return parse_seat(name).has_value(); });
+    const auto found = TableState::parse(folder->data);
+    if (!found && !folder->data.empty())
+      throw Refused(request_.path + " holds data of something else, where a table keeps its own");
+    if (empty && (!found || found->json() != table.json())) {  // of those who were here before us
+      session_->insist(until, [&] { return session_->set(request_.path, table.json(), folder->stat.version); });
+      continue;
+    }
+    if (!found) continue;
+    if (found->seats != request_.seats || found->rule != request_.rule)
+      throw Refused(request_.path + " is a table of " + std::to_string(found->seats) + " seats with the rule " +
+                    std::string(name_of(found->rule)) + ", not of " + std::to_string(request_.seats) + " with " +
+                    std::string(name_of(request_.rule)) + ": all must say the same");
+    state_.turn = turn_to_begin_with(living(until));
+    state_.since = wall_clock();
+    try {
+      const Outcome outcome =
+          session_
+              ->transact({{Operation::Kind::check, request_.path, "", Mode::persistent, folder->stat.version},
+                          {Operation::Kind::create, ours, state_.json(), Mode::ephemeral}})
+              .get(until);
+      if (outcome.code == Code::ok) return;
+      if (outcome.code == Code::no_auth) throw Error(Code::no_auth, "sit down at", request_.path);
+      if (outcome.code != Code::node_exists) continue;
+    } catch (const ConnectionLoss&) {
+      session_->insist(until, [&] { return session_->sync(request_.path); });
+    }
+    const auto there = session_->insist(until, [&] { return session_->get(ours); });
+    if (there && there->stat.owner == session_->id()) return;
+    if (there)
+      throw Refused("seat " + std::to_string(request_.seat) + " of " + request_.path + " is taken by " +
+                    who_sits(there) + "; if that one is dead, it is free when its session has ended");
+  }
+}
+
+void Diner::await_all(const Until& until) {
+  for (;;) {
+    try {
+      auto [reading, change] = session_->watch(request_.path);
+      auto [listing, coming] = session_->watch_children(request_.path);
+      const auto folder = reading.get(until);
+      const auto children = listing.get(until);
+      auto table = folder ? TableState::parse(folder->data) : std::nullopt;
+      if (!table || !children) throw SessionLost("the table was deleted");
+      if (table->begun) return;
+      int taken = 0;
+      for (int seat = 0; seat < request_.seats; ++seat)
+        taken += std::ranges::find(*children, seat_node(seat)) != children->end() ? 1 : 0;
+      if (taken == request_.seats) {
+        table->begun = true;
+        session_->insist(until, [&] { return session_->set(request_.path, table->json(), folder->stat.version); });
+      } else {
+        Watch::wait_any({&change, &coming}, until,
+                        std::to_string(request_.seats - taken) + " more at " + request_.path);
+      }
+    } catch (const ConnectionLoss&) {
+      session_->wait_connected(until);
+    }
+  }
+}
+
+void Diner::leave(const Until& until) {
+  session_->insist(until, [&] { return session_->remove(node(seat_node(request_.seat))); });
+  // The last one clears the table.
+  for (const auto& path : {node("lock"), request_.path}) {
+    try {
+      session_->insist(until, [&] { return session_->remove(path); });
+    } catch (const Error& error) {
+      if (error.code() != Code::not_empty) throw;
+    }
+  }
+}
+
+// --- eating ---
+
+std::int64_t Diner::take_forks(const Until& until) {
+  meal_ = {.number = state_.meals + 1, .hungry = state_.phase == Phase::hungry ? state_.since : wall_clock()};
+  const int left = both()[0], right = both()[1];
+  try {
+    switch (request_.rule) {
+      case Rule::fair:
+        take_fairly(until);
+        break;
+      case Rule::table:
+        take_under_lock(until);
+        break;
+      case Rule::ordered:
+        take_in_order({std::min(left, right), std::max(left, right)}, until);
+        break;
+      case Rule::naive:
+        take_in_order({left, right}, until);
+        break;
+    }
+  } catch (const SessionLost&) {
+    throw;
+  } catch (const std::runtime_error&) {
+    lay_down(Until{}.within(session_->timeout()));
+    throw;
+  }
+  meal_.token = at_;
+  meal_.eating = state_.since;
+  return meal_.token;
+}
+
+void Diner::put_forks(bool hungry_again, const Until& until) {
+  meal_.done = wall_clock();
+  SeatState next = state_;
+  next.phase = hungry_again ? Phase::hungry : Phase::thinking;
+  next.since = meal_.done;
+  next.holds.clear();
+  next.recent.push_back(meal_);
+  if (next.recent.size() > most_recent) next.recent.erase(next.recent.begin());
+  if (!write(next, removing(both()), until)) throw SessionLost("its forks were taken away by someone else");
+  // When that was is known only now; it is written with the next.
+  meal_.put = state_.recent.back().put = at_;
+}
+
+SeatState Diner::eating() const {
+  SeatState next = state_;
+  next.phase = Phase::eating;
+  next.since = wall_clock();
+  next.holds = both();
+  next.waits_for.reset();
+  ++next.meals;
+  ++next.turn;
+  return next;
+}
+
+SeatState Diner::holding(int fork) const {
+  SeatState next = hungry({});
+  next.holds.push_back(fork);
+  return next;
+}
+
+SeatState Diner::hungry(std::optional<int> waits_for) const {
+  SeatState next = state_;
+  next.phase = Phase::hungry;
+  next.since = meal_.hungry;
+  next.waits_for = waits_for;
+  return next;
+}
+
+void Diner::take_fairly(const Until& until) {
+  for (;;) {
+    try {
+      const auto others = living(until);
+      if (const auto turn = turn_when_hungry(state_.turn, others); turn != state_.turn) {
+        SeatState next = hungry({});
+        next.turn = turn;  // the others are to know
+        write(next, {}, until);
+      }
+      Changes changes;
+      for (const auto& neighbour : neighbours_) changes.push_back(neighbour.change);
+      if (may_eat(state_.turn, others)) {
+        if (write(eating(), creating(both()), until)) return;
+        // A fork is there all the same: its holder has just changed, or has no seat.
+        if (!watch_forks(both(), changes, until)) continue;
+      }
+      if (state_.phase != Phase::hungry) write(hungry({}), {}, until);
+      wait(changes, until);
+    } catch (const ConnectionLoss&) {
+      session_->wait_connected(until);
+      for (auto& neighbour : neighbours_) neighbour.change.reset();
+    }
+  }
+}
+
+void Diner::take_under_lock(const Until& until) {
+  if (state_.phase != Phase::hungry) write(hungry({}), {}, until);
+  auto lock = Lock::acquire(*session_, {.path = node("lock"), .about = request_.about}, until);
+  for (;;) {
+    try {
+      if (write(eating(), creating(both()), until)) break;
+      Changes changes;
+      if (watch_forks(both(), changes, until)) wait(changes, until);
+    } catch (const ConnectionLoss&) {
+      session_->wait_connected(until);
+    }
+  }
+  lock->release(Until{}.within(session_->timeout()));
+}
+
+void Diner::take_in_order(const std::vector<int>& forks, const Until& until) {
+  for (std::size_t i = 0; i < forks.size();) {
+    try {
+      if (write(i + 1 < forks.size() ? holding(forks[i]) : eating(), creating({forks[i]}), until)) {
+        ++i;
+        continue;
+      }
+      Changes changes;
+      if (!watch_forks({forks[i]}, changes, until)) continue;
+      if (state_.waits_for != forks[i]) write(hungry(forks[i]), {}, until);
+      if (!state_.holds.empty() && asked_to_put_down(changes, until)) {
+        lay_down(until);
+        changes.pop_back();
+        i = 0;  // but not before somebody else has eaten: our first fork is for the one who waits for it
+      }
+      wait(changes, until);
+    } catch (const ConnectionLoss&) {
+      session_->wait_connected(until);
+    }
+  }
+}
+
+// --- the parts ---
+
+std::vector<int> Diner::both() const {
+  const auto [left, right] = forks_of(request_.seat, request_.seats);
+  return {left, right};
+}
+
+std::string Diner::node(const std::string& name) const { return join(request_.path, name); }
+
+std::vector<std::string> Diner::forks() const {
+  std::vector<std::string> nodes;
+  for (const int fork : both()) nodes.push_back(node(fork_node(fork)));
+  return nodes;
+}
+
+std::vector<Operation> Diner::creating(const std::vector<int>& forks) const {
+  std::vector<Operation> operations;
+  for (const int fork : forks)
+    operations.push_back({Operation::Kind::create, node(fork_node(fork)),
+                          Json{{"seat", request_.seat}, {"meal", state_.meals + 1}}.dump(), Mode::ephemeral});
+  return operations;
+}
+
+std::vector<Operation> Diner::removing(const std::vector<int>& forks) const {
+  std::vector<Operation> operations;
+  for (const int fork : forks) operations.push_back({Operation::Kind::remove, node(fork_node(fork))});
+  return operations;
+}
+
+// Our seat and what goes with it, in one transaction. Answers false if a fork is held by somebody. Done once, also when
+// answers are lost: nobody else writes our seat, so its version tells.
+bool Diner::write(SeatState next, std::vector<Operation> operations, const Until& until) {
+  const std::string seat = node(seat_node(request_.seat));
+  operations.push_back({Operation::Kind::set, seat, next.json(), Mode::persistent, version_});
+  const auto written = [&](std::int64_t at) {
+    state_ = std::move(next);
+    ++version_;
+    at_ = at;
+    return true;
+  };
+  for (;;) {
+    try {
+      const Outcome outcome = session_->transact(operations).get(until);
+      if (outcome.code == Code::ok) return written(outcome.stats.back().mzxid);
+      if (outcome.code == Code::node_exists) return false;
+      if (outcome.code == Code::no_auth) throw Error(Code::no_auth, "write to", seat);
+      throw SessionLost("its seat or a fork was deleted by someone else");
+    } catch (const ConnectionLoss&) {
+      session_->insist(until, [&] { return session_->sync(seat); });
+      const auto there = session_->insist(until, [&] { return session_->stat(seat); });
+      if (there && there->version == version_ + 1) return written(there->mzxid);
+    }
+  }
+}
+
+void Diner::look(Neighbour& neighbour, const Until& until) {
+  const std::string seat = node(seat_node(neighbour.seat));
+  for (;;) {
+    auto [reading, change] = session_->watch(seat);
+    if (const auto there = reading.get(until)) {
+      neighbour.state = SeatState::parse(there->data);
+      neighbour.change = change;
+      return;
+    }
+    auto [looking, coming] = session_->watch_stat(seat);
+    if (looking.get(until)) continue;
+    neighbour.state.reset();
+    neighbour.change = coming;
+    return;
+  }
+}
+
+// The neighbours that sit there now.
+std::vector<SeatState> Diner::living(const Until& until) {
+  std::vector<SeatState> states;
+  for (auto& neighbour : neighbours_) {
+    if (!neighbour.change || neighbour.change->fired()) look(neighbour, until);
+    if (neighbour.state) states.push_back(*neighbour.state);
+  }
+  return states;
+}
+
+// Answers false if none of them is held by anybody any more.
+bool Diner::watch_forks(const std::vector<int>& forks, Changes& changes, const Until& until) {
+  bool held = false;
+  for (const int fork : forks) {
+    auto [reading, change] = session_->watch(node(fork_node(fork)));
+    if (!reading.get(until)) continue;
+    changes.emplace_back(change);
+    held = true;
+  }
+  return held;
+}
+
+bool Diner::asked_to_put_down(Changes& changes, const Until& until) {
+  auto [looking, change] = session_->watch_stat(node(request_node(request_.seat)));
+  changes.emplace_back(change);
+  return looking.get(until).has_value();
+}
+
+void Diner::lay_down(const Until& until) {
+  if (state_.phase != Phase::hungry || state_.holds.empty()) return;
+  SeatState next = hungry({});
+  next.holds.clear();
+  write(next, removing(state_.holds), until);
+}
+
+void Diner::wait(const Changes& changes, const Until& until) {
+  std::vector<const Watch*> watches;
+  for (const auto& change : changes)
+    if (change) watches.push_back(&*change);
+  Watch::wait_any(watches, until, "forks at " + request_.path);
+}
+
+}  // namespace zk
