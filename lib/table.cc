@@ -19,12 +19,19 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t most_recent = 16;
 
-std::optional<int> parse_number(const std::string& name, const std::string& prefix) {
-  if (!name.starts_with(prefix)) return std::nullopt;
-  int number = -1;
-  const char* const end = name.data() + name.size();
-  const auto [at, failed] = std::from_chars(name.data() + prefix.size(), end, number);
+constexpr std::string_view seat_prefix = "seat-", record_prefix = "left-", referee_prefix = "referee-",
+                           request_prefix = "put-down-";
+
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number = -1;
+  const char* const end = text.data() + text.size();
+  const auto [at, failed] = std::from_chars(text.data(), end, number);
   return failed == std::errc() && at == end && number >= 0 ? std::optional(number) : std::nullopt;
+}
+
+std::vector<std::string> children_of(Session& session, const std::string& path, const Until& until) {
+  return session.insist(until, [&] { return session.children(path); }).value_or(std::vector<std::string>{});
 }
 
 std::string who_sits(const std::optional<Node>& seat) {
@@ -34,11 +41,29 @@ std::string who_sits(const std::optional<Node>& seat) {
 
 }  // namespace
 
-std::string seat_node(int seat) { return "seat-" + std::to_string(seat); }
+std::string seat_node(int seat) { return std::string(seat_prefix) + std::to_string(seat); }
 std::string fork_node(int fork) { return "fork-" + std::to_string(fork); }
-std::string request_node(int seat) { return "put-down-" + std::to_string(seat); }
-std::optional<int> parse_seat(const std::string& name) { return parse_number(name, "seat-"); }
-std::optional<int> parse_fork(const std::string& name) { return parse_number(name, "fork-"); }
+std::string record_node(int seat, std::int64_t began) {
+  return std::string(record_prefix) + std::to_string(seat) + "-" + std::to_string(began);
+}
+std::string referee_node() { return std::string(referee_prefix); }
+std::string request_node(int seat) { return std::string(request_prefix) + std::to_string(seat); }
+
+std::optional<int> parse_seat(const std::string& name) {
+  if (!name.starts_with(seat_prefix)) return std::nullopt;
+  return parse_number<int>(std::string_view(name).substr(seat_prefix.size()));
+}
+
+std::optional<std::pair<int, std::int64_t>> parse_record(const std::string& name) {
+  if (!name.starts_with(record_prefix)) return std::nullopt;
+  const auto rest = std::string_view(name).substr(record_prefix.size());
+  const auto dash = rest.find('-');
+  if (dash == std::string_view::npos) return std::nullopt;
+  const auto seat = parse_number<int>(rest.substr(0, dash));
+  const auto began = parse_number<std::int64_t>(rest.substr(dash + 1));
+  if (!seat || !began) return std::nullopt;
+  return std::pair(*seat, *began);
+}
 
 std::string TableState::json() const {
   return Json{{"seats", seats}, {"rule", name_of(rule)}, {"begun", begun}}.dump();
@@ -52,6 +77,26 @@ std::optional<TableState> TableState::parse(const std::string& data) {
     return TableState{object.at("seats"), *rule, object.at("begun")};
   } catch (const Json::exception&) {
     return std::nullopt;
+  }
+}
+
+void clear_table(Session& session, const std::string& path, const Until& until) {
+  const auto names = children_of(session, path, until);
+  const auto in_use = [](const std::string& name) {
+    return name.starts_with(seat_prefix) || name.starts_with(referee_prefix);
+  };
+  if (std::ranges::any_of(names, in_use)) return;
+  std::vector<std::string> left;
+  for (const auto& name : names)
+    if (name == "lock" || name.starts_with(record_prefix) || name.starts_with(request_prefix))
+      left.push_back(join(path, name));
+  left.push_back(path);
+  for (const auto& node : left) {
+    try {
+      session.insist(until, [&] { return session.remove(node); });
+    } catch (const Error& error) {
+      if (error.code() != Code::not_empty) throw;  // somebody has just come
+    }
   }
 }
 
@@ -97,14 +142,16 @@ void Diner::sit_down(const Until& until) {
               ->transact({{Operation::Kind::check, request_.path, "", Mode::persistent, folder->stat.version},
                           {Operation::Kind::create, ours, state_.json(), Mode::ephemeral}})
               .get(until);
-      if (outcome.code == Code::ok) return;
       if (outcome.code == Code::no_auth) throw Error(Code::no_auth, "sit down at", request_.path);
-      if (outcome.code != Code::node_exists) continue;
+      if (outcome.code != Code::ok && outcome.code != Code::node_exists) continue;
     } catch (const ConnectionLoss&) {
       session_->insist(until, [&] { return session_->sync(request_.path); });
     }
     const auto there = session_->insist(until, [&] { return session_->get(ours); });
-    if (there && there->stat.owner == session_->id()) return;
+    if (there && there->stat.owner == session_->id()) {
+      began_ = there->stat.czxid;
+      return;
+    }
     if (there)
       throw Refused("seat " + std::to_string(request_.seat) + " of " + request_.path + " is taken by " +
                     who_sits(there) + "; if that one is dead, it is free when its session has ended");
@@ -138,15 +185,16 @@ void Diner::await_all(const Until& until) {
 }
 
 void Diner::leave(const Until& until) {
-  session_->insist(until, [&] { return session_->remove(node(seat_node(request_.seat))); });
-  // The last one clears the table.
-  for (const auto& path : {node("lock"), request_.path}) {
-    try {
-      session_->insist(until, [&] { return session_->remove(path); });
-    } catch (const Error& error) {
-      if (error.code() != Code::not_empty) throw;
-    }
+  const std::string seat = node(seat_node(request_.seat));
+  // A referee may be slow to look, and the seat's node goes now.
+  const auto names = children_of(*session_, request_.path, until);
+  if (state_.meals > 0 &&
+      std::ranges::any_of(names, [](const auto& name) { return name.starts_with(referee_prefix); })) {
+    const std::string record = node(record_node(request_.seat, began_));
+    session_->insist(until, [&] { return session_->create(record, state_.json(), Mode::persistent); });
   }
+  session_->insist(until, [&] { return session_->remove(seat); });
+  clear_table(*session_, request_.path, until);
 }
 
 // --- eating ---

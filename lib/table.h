@@ -47,7 +47,7 @@ class Diner {
   std::int64_t take_forks(const Until& until);
   /// The meal is over, and the next one wanted at once or not.
   void put_forks(bool hungry_again, const Until& until);
-  /// Leaves the table. Blocks until the server has confirmed it.
+  /// Leaves the table, and clears it if it is the last. Blocks until the server has confirmed it.
   void leave(const Until& until);
 
   /// The nodes to be guarded while we eat.
@@ -90,11 +90,16 @@ class Diner {
   Session* session_;
   TableRequest request_;
   std::vector<Neighbour> neighbours_;
-  SeatState state_;      // as it was written last
-  int version_ = 0;      // of our seat's node
-  std::int64_t at_ = 0;  // the transaction that wrote it last
+  SeatState state_;         // as it was written last
+  int version_ = 0;         // of our seat's node
+  std::int64_t began_ = 0;  // the transaction that made it
+  std::int64_t at_ = 0;     // the one that wrote it last
   Meal meal_;
 };
+
+/// Deletes what is left at a table at which nobody sits any more, and which no referee watches: then also the table.
+/// Blocks until that is done or `until` ends.
+void clear_table(Session& session, const std::string& path, const Until& until);
 
 /// The data of the table's folder.
 struct TableState {
@@ -108,10 +113,16 @@ struct TableState {
 
 std::string seat_node(int seat);
 std::string fork_node(int fork);
+/// Where one who leaves writes its last state, if a referee is there, who deletes it; by the seat and the transaction
+/// that made the seat's node.
+std::string record_node(int seat, std::int64_t began);
+/// Made, with a number behind it, by a referee: ephemeral.
+std::string referee_node();
 /// Made by who wants the philosopher on that seat to put down what it holds, if it is waiting.
 std::string request_node(int seat);
-/// The seat or the fork that the name is of; nullopt if it is none.
+/// The seat that the name is of; nullopt if it is none.
 std::optional<int> parse_seat(const std::string& name);
-std::optional<int> parse_fork(const std::string& name);
+/// The seat and the transaction; nullopt if it is none.
+std::optional<std::pair<int, std::int64_t>> parse_record(const std::string& name);
 
 }  // namespace zk
