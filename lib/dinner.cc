@@ -121,9 +121,12 @@ void Dinner::note(int seat, const SeatState& state, std::int64_t began, std::int
   found->state = state;
 }
 
-void Dinner::gone(int seat, std::int64_t began) {
-  for (auto& sitting : sittings_)
-    if (sitting.seat == seat && sitting.began == began) sitting.over = true;
+void Dinner::gone(int seat, std::int64_t began, std::int64_t now) {
+  for (auto& sitting : sittings_) {
+    if (sitting.seat != seat || sitting.began != began || sitting.over) continue;
+    sitting.over = true;
+    sitting.left = now;
+  }
 }
 
 Verdict judge(const Dinner& dinner) {

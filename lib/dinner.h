@@ -18,6 +18,7 @@ struct Sitting {
   std::int64_t began = 0;  // transaction id
   std::int64_t alive = 0;  // the last transaction that is known to be its own
   bool over = false;
+  std::int64_t left = 0;                 // when we saw that it was, in milliseconds since 1970
   std::string who{};                     // safe to show
   std::int64_t since = 0;                // when we saw it first, in milliseconds since 1970
   SeatState state{};                     // the last one
@@ -31,8 +32,8 @@ class Dinner {
 
   /// The seat's data as of transaction `at`, of a node that `began` created. May come late, and more than once.
   void note(int seat, const SeatState& state, std::int64_t began, std::int64_t at);
-  /// That node has gone.
-  void gone(int seat, std::int64_t began);
+  /// That node has gone; seen at `now`, in milliseconds since 1970.
+  void gone(int seat, std::int64_t began, std::int64_t now);
 
   int seats() const { return seats_; }
   const std::vector<Sitting>& sittings() const { return sittings_; }

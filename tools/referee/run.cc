@@ -94,7 +94,7 @@ void Referee::take(const zk::Change& change) {
   if (!seat) return;
   dirty_ = true;
   if (change.event == Event::deleted) {
-    dinner_->gone(*seat, change.last.czxid);
+    dinner_->gone(*seat, change.last.czxid, zk::wall_clock());
     read_records();
   } else if (change.node && change.aspect == zk::Aspect::data) {
     if (const auto state = zk::SeatState::parse(change.node->data))
@@ -111,7 +111,7 @@ void Referee::read_records() {
     const auto there = session_.insist(frame_.until, [&] { return session_.get(node(name)); });
     if (const auto state = there ? zk::SeatState::parse(there->data) : std::nullopt) {
       dinner_->note(record->first, *state, record->second, there->stat.czxid);
-      dinner_->gone(record->first, record->second);
+      dinner_->gone(record->first, record->second, zk::wall_clock());
     }
     session_.insist(frame_.until, [&] { return session_.remove(node(name)); });
   }

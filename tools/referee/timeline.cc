@@ -53,6 +53,7 @@ class Picture {
     for (const auto& sitting : dinner.sittings()) {
       reach(sitting.since);
       reach(sitting.state.since);
+      reach(sitting.left);
       for (const auto& [token, meal] : sitting.meals) {
         reach(meal.hungry);
         reach(std::max(meal.eating, meal.done));
@@ -139,20 +140,20 @@ class Picture {
 
   void bars(const zk::Sitting& sitting) {
     const std::string who = "seat " + std::to_string(sitting.seat) + ", " + sitting.who;
+    const std::int64_t end = sitting.over ? sitting.left : end_;
     std::int64_t thinking_since = sitting.since;
     for (const auto& [token, meal] : sitting.meals) {
       const std::string what = ", meal " + std::to_string(meal.number) + ", token " + std::to_string(token);
       bar(sitting.seat, thinking_since, meal.hungry, thinking_color, who + " thinking");
       bar(sitting.seat, meal.hungry, meal.eating, hungry_color, who + what + ": hungry");
       // One who died while eating did not say when that was.
-      const auto done = meal.done != 0 ? meal.done : sitting.over ? meal.eating + 1 : end_;
+      const auto done = meal.done != 0 ? meal.done : end;
       bar(sitting.seat, meal.eating, done, eating_color, who + what + ": eating");
       thinking_since = done;
     }
-    if (sitting.over) return;
     const bool hungry = sitting.state.phase == zk::SeatState::Phase::hungry;
     if (hungry) bar(sitting.seat, thinking_since, sitting.state.since, thinking_color, who + " thinking");
-    bar(sitting.seat, hungry ? sitting.state.since : thinking_since, end_, hungry ? hungry_color : thinking_color,
+    bar(sitting.seat, hungry ? sitting.state.since : thinking_since, end, hungry ? hungry_color : thinking_color,
         who + (hungry ? " hungry" : " thinking"));
   }
 
@@ -172,14 +173,30 @@ class Picture {
       const Use* last = nullptr;
       for (const auto& [token, use] : uses) {
         if (last != nullptr && last->seat != use.seat && last->meal.done != 0)
-          svg_ += format(
-              "<line x1=\"%.2f\" y1=\"%d\" x2=\"%.2f\" y2=\"%d\" stroke=\"%s\" stroke-width=\"1.2\" "
-              "stroke-opacity=\"0.7\"/><circle cx=\"%.2f\" cy=\"%d\" r=\"2\" fill=\"%s\"/>\n",
-              x(last->meal.done), edge(last->seat, use.seat), x(use.meal.eating), edge(use.seat, last->seat),
-              fork_color, x(use.meal.eating), edge(use.seat, last->seat), fork_color);
+          hand_over(last->seat, last->meal.done, use.seat, use.meal.eating);
         last = &use;
       }
     }
+  }
+  void hand_over(int from, std::int64_t done, int to, std::int64_t eating) {
+    // The last seat is beside the first: such a line leaves the picture on one side and comes in on the other.
+    const bool around = std::abs(from - to) > 1;
+    const int out = around ? edge(from, from < to ? -1 : dinner_.seats()) : edge(from, to);
+    const int in = around ? edge(to, to < from ? -1 : dinner_.seats()) : edge(to, from);
+    const int beyond = around ? (from < to ? -9 : 9) : 0;
+    if (around) {
+      line(x(done), out, x(done), out + beyond);
+      line(x(eating), in - beyond, x(eating), in);
+    } else {
+      line(x(done), out, x(eating), in);
+    }
+    svg_ += format("<circle cx=\"%.2f\" cy=\"%d\" r=\"2\" fill=\"%s\"/>\n", x(eating), in, fork_color);
+  }
+  void line(double x1, int y1, double x2, int y2) {
+    svg_ += format(
+        "<line x1=\"%.2f\" y1=\"%d\" x2=\"%.2f\" y2=\"%d\" stroke=\"%s\" stroke-width=\"1.2\" "
+        "stroke-opacity=\"0.7\"/>\n",
+        x1, y1, x2, y2, fork_color);
   }
   static int edge(int seat, int towards) { return middle(seat) + (towards > seat ? 1 : -1) * bar_height / 2; }
 
