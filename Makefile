@@ -52,7 +52,7 @@ $(BUILD)/unit: $(call objects,test/unit) $(LIBRARY) | dependencies-test
 
 $(BUILD)/obj/test/unit/%.o: | dependencies-test
 
-$(BUILD)/handover $(BUILD)/latency: $(BUILD)/%: $(BUILD)/obj/bench/%.o $(LIBRARY)
+$(BUILD)/barrier $(BUILD)/handover $(BUILD)/latency: $(BUILD)/%: $(BUILD)/obj/bench/%.o $(LIBRARY)
 	$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The manual is the help, in the manual's form: it cannot say anything else.
@@ -69,7 +69,7 @@ test: all $(BUILD)/unit $(MANUALS) dependencies-test dependencies-server depende
 faults: all dependencies-test dependencies-server dependencies-demo
 	BIN=$(OUT)/bin RUNS=$(RUNS) BATS_TEST_TIMEOUT=3600 test/run test/faults.bats
 
-bench: all dependencies-server dependencies-bench $(BUILD)/handover $(BUILD)/latency
+bench: all dependencies-server dependencies-bench $(BUILD)/barrier $(BUILD)/handover $(BUILD)/latency
 	bench/run
 
 check: dependencies-check

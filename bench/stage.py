@@ -136,13 +136,13 @@ class Stage:
                         "-l:libzookeeper_mt.a", "-lpthread", "-lm"], check=True)
         return program
 
-    def compile_curator(self):
-        """The command, less its arguments, of Curator's contenders."""
+    def compile_curator(self, name="HandoverCurator"):
+        """The command, less its arguments, of one of Curator's programs."""
         jars = ["curator-client", "curator-framework", "curator-recipes", "guava", "slf4j-api", "slf4j-nop",
                 "zookeeper", "zookeeper-jute"]
         class_path = ":".join([str(self.folder), *(f"{JARS}/{jar}.jar" for jar in jars)])
-        subprocess.run(["javac", "-d", self.folder, "-cp", class_path, BENCH / "HandoverCurator.java"], check=True)
-        return ["java", "-cp", class_path, "HandoverCurator"]
+        subprocess.run(["javac", "-d", self.folder, "-cp", class_path, BENCH / f"{name}.java"], check=True)
+        return ["java", "-cp", class_path, name]
 
 
 def with_node(hosts, path):

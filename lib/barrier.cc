@@ -1,7 +1,6 @@
 #include "barrier.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "error.h"
 #include "identity.h"
@@ -13,20 +12,6 @@ namespace zk {
 namespace {
 
 using Phase = BarrierState::Phase;
-
-// Who we are, and how many members we want: the first in line decides.
-std::string declaration(const BarrierRequest& request) {
-  auto object = nlohmann::ordered_json::parse(request.about, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) object = nlohmann::ordered_json::object();
-  object["members"] = request.members;
-  return object.dump();
-}
-
-std::optional<int> declared_members(const std::string& data) {
-  const auto object = nlohmann::json::parse(data, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object() || !object.contains("members") || !object["members"].is_number_integer()) return std::nullopt;
-  return object["members"].get<int>();
-}
 
 BarrierState read_state(const std::string& path, const std::string& data) {
   auto state = BarrierState::parse(data);
@@ -95,14 +80,14 @@ void Barrier::take_part(const Until& until, const Looked& looked) {
 void Barrier::arrive(const Until& until) {
   for (;;) {
     name_.clear();
-    auto creating = session_->create(join(request_.path, here_node(request_.id + "#")), declaration(request_),
-                                     Mode::ephemeral_sequential);
+    auto creating = session_->create(join(request_.path, here_node(name_prefix(request_.id, request_.members))),
+                                     request_.about, Mode::ephemeral_sequential);
     auto [reading, change] = session_->watch(request_.path);
     auto listing = session_->children(request_.path);
     try {
       const Created created = creating.get(until);
       if (created.code == Code::no_node) {
-        session_->make_directory(request_.path, BarrierState{.members = request_.members}.json(), until);
+        make_folder(until);
         continue;
       }
       name_ = name_of(created.path).substr(here_node("").size());
@@ -119,6 +104,14 @@ void Barrier::arrive(const Until& until) {
   }
 }
 
+// Persistent: a container would vanish in a moment in which nobody is here, and with it the number of the generation.
+void Barrier::make_folder(const Until& until) {
+  const BarrierState state{.members = request_.members};
+  const auto made =
+      session_->insist(until, [&] { return session_->create(request_.path, state.json(), Mode::persistent); });
+  if (made.code == Code::no_node) session_->make_directory(parent_of(request_.path), "", until);
+}
+
 // After a lost answer: whether our node exists. See Attempt::find_own in lock.cc.
 bool Barrier::find_own(const Until& until) {
   for (;;) {
@@ -128,7 +121,7 @@ bool Barrier::find_own(const Until& until) {
       auto listed = session_->children(request_.path);
       synced.get(until);
       for (const auto& child : listed.get(until).value_or(std::vector<std::string>{})) {
-        if (!child.starts_with(here_node(request_.id + "#"))) continue;
+        if (!child.starts_with(here_node(name_prefix(request_.id, request_.members)))) continue;
         const std::string name = child.substr(here_node("").size());
         const auto node = member_node(name, until);
         if (!node || node->stat.owner != session_->id()) continue;
@@ -155,35 +148,23 @@ void Barrier::refuse_duplicate(const Until& until) {
                 "; say another with --id, or, if that one is dead, come again when " + "its session has ended");
 }
 
-// The first in line says how many members there are. Answers whether we agree, and whatever is called has as many.
+// The first in line says how many members there are. Answers whether the state says so, too.
 bool Barrier::settle_members(const Until& until) {
+  const int wanted = seen_.here.front().members;
+  if (wanted != request_.members)
+    throw Refused(request_.path + " is used by " + std::to_string(wanted) + " members, not " +
+                  std::to_string(request_.members) + ": all must say the same number");
   if (state_.members == request_.members) return true;
-  if (seen_.here.empty()) return false;
-  const auto& first = seen_.here.front();
-  if (first.name != name_) {
-    const auto node = member_node(first.name, until);
-    if (!node) {
-      current_ = false;
-      return false;
-    }
-    const int wanted = declared_members(node->data).value_or(state_.members);
-    if (wanted != request_.members)
-      throw Refused(request_.path + " is used by " + std::to_string(wanted) + " members, not " +
-                    std::to_string(request_.members) + ": all must say the same number");
-  }
-  // The number is of members that have gone. What they had begun comes to its end; then it is ours.
+  // It is of members that have gone. What they had begun comes to its end; then the number is ours.
   Step step = next_step(state_, seen_, name_, Wish::look);
-  if (state_.phase != Phase::open) {
-    step = {.kind = Step::Kind::call_off,
-            .state = {.members = request_.members,
-                      .generation = state_.generation,
-                      .broken = state_.broken,
-                      .forgotten = state_.forgotten}};
-  } else if (step.kind == Step::Kind::none) {
-    wait(until);
-    return false;
+  if (state_.phase == Phase::forming) {
+    step = {.kind = Step::Kind::end, .state = state_};
+    step.state.members = request_.members;
   }
-  write(step, until);
+  if (step.kind == Step::Kind::none)
+    wait(until);
+  else
+    write(step, until);
   return false;
 }
 
@@ -254,12 +235,15 @@ void Barrier::leave(const Until& until) {
       if (!dead) throw Unknown("whether we have left " + request_.path + " in good order is unknown");
       if (std::ranges::find(*dead, request_.id) != dead->end())
         throw SessionLost("its node at the barrier has gone: the others count it as dead");
-      if (ended || seen_.nodes.contains(left_node(name_))) return;
-      const Step step = next_step(state_, seen_, name_, Wish::leave);
-      if (step.kind != Step::Kind::none)
-        write(step, until);
-      else
+      if (ended) return;
+      const bool left = seen_.nodes.contains(left_node(name_));
+      const Step step = next_step(state_, seen_, name_, left ? Wish::look : Wish::leave);
+      // Two who left at the same time have not seen each other do it: whoever sees that all have ends it.
+      if (left && step.kind != Step::Kind::end) return;
+      if (step.kind == Step::Kind::none)
         current_ = false;
+      else if (write(step, until) && step.kind == Step::Kind::end)
+        return;
     } catch (const ConnectionLoss&) {
       session_->wait_connected(until);
       current_ = false;
@@ -271,7 +255,7 @@ void Barrier::leave(const Until& until) {
 std::vector<std::string> Barrier::await_end(bool to_the_end, const Until& until, const Looked& looked) {
   for (;;) {
     try {
-      if (!current_) look(until);
+      if (!over() && !current_) look(until);
       if (over()) {
         if (const auto dead = crashed_in(state_, generation_)) return *dead;
         throw Unknown("generation " + std::to_string(generation_) + " of " + request_.path +
@@ -295,6 +279,7 @@ std::vector<std::string> Barrier::await_end(bool to_the_end, const Until& until,
 
 void Barrier::go_on_with(Session& session, const Until& until) {
   session_ = &session;
+  moved_ = true;
   current_ = false;
   state_change_.reset();
   neighbour_change_.reset();
@@ -311,18 +296,15 @@ void Barrier::read(const std::optional<Node>& folder) {
   state_ = folder && !folder->data.empty() ? read_state(request_.path, folder->data) : empty;
 }
 
-// The state first, then the children: what the server handles in that order.
+// The state first, then the children; these only if the state does not say already that the waiting is over.
 void Barrier::look(const Until& until) {
   if (!state_change_ || state_change_->fired()) {
     auto [reading, change] = session_->watch(request_.path);
-    auto listing = session_->children(request_.path);
     read(reading.get(until));
     state_change_ = change;
-    if (generation_ == 0 && inside()) return;  // whoever has just entered does not wait for the list
-    seen_ = Attendance::of(listing.get(until).value_or(std::vector<std::string>{}));
-  } else {
-    seen_ = Attendance::of(session_->children(request_.path).get(until).value_or(std::vector<std::string>{}));
+    if (generation_ == 0 ? inside() : over()) return;
   }
+  seen_ = Attendance::of(session_->children(request_.path).get(until).value_or(std::vector<std::string>{}));
   current_ = true;
 }
 
@@ -335,13 +317,12 @@ bool Barrier::write(const Step& step, const Until& until) {
       changes ? Operation{Operation::Kind::set, request_.path, step.state.json(), Mode::persistent, version_}
               : Operation{Operation::Kind::check, request_.path, "", Mode::persistent, version_});
   for (const auto& name : step.exist) operations.push_back({Operation::Kind::check, path(name)});
-  for (const auto& name : step.create_ephemeral)
-    operations.push_back({Operation::Kind::create, path(name), "", Mode::ephemeral});
   for (const auto& name : step.create) operations.push_back({Operation::Kind::create, path(name)});
   for (const auto& name : step.remove) operations.push_back({Operation::Kind::remove, path(name)});
   auto writing = session_->transact(operations);
   std::optional<Reply<std::optional<std::vector<std::string>>>> listing;
-  if (step.kind != Step::Kind::open && step.kind != Step::Kind::withdraw) listing = session_->children(request_.path);
+  if (step.kind != Step::Kind::open && step.kind != Step::Kind::end && step.kind != Step::Kind::withdraw)
+    listing = session_->children(request_.path);
   current_ = false;
   const Outcome outcome = writing.get(until);
   if (outcome.code == Code::no_auth) throw Error(Code::no_auth, "write to", request_.path);
@@ -360,7 +341,8 @@ bool Barrier::write(const Step& step, const Until& until) {
 void Barrier::wait(const Until& until) {
   current_ = false;
   if (!state_change_ || state_change_->fired()) return;
-  const std::string neighbour = neighbour_of(seen_, name_);
+  // What is there under our name may be the node of a session that we have lost: then it is one of the others.
+  const std::string neighbour = neighbour_of(seen_, moved_ ? "" : name_);
   if (neighbour != neighbour_ || !neighbour_change_ || neighbour_change_->fired()) {
     neighbour_change_.reset();
     neighbour_ = neighbour;
@@ -393,12 +375,9 @@ std::optional<BarrierPicture> picture_of_barrier(Session& session, const std::st
 
   using Where = BarrierPicture::Place::Where;
   for (const auto& member : state.roster) {
-    const Where where =
-        state.phase == Phase::called
-            ? seen.nodes.contains(ready_node(state.generation, member.name)) ? Where::ready : Where::called
-        : seen.nodes.contains(left_node(member.name)) ? Where::left
-        : seen.nodes.contains(here_node(member.name)) ? Where::inside
-                                                      : Where::crashed;
+    const Where where = seen.nodes.contains(left_node(member.name))   ? Where::left
+                        : seen.nodes.contains(here_node(member.name)) ? Where::inside
+                                                                      : Where::crashed;
     picture.places.push_back({member, {}, where});
   }
   for (const auto& member : seen.here)

@@ -3,23 +3,22 @@
 // Guarantees:
 //  - All members of a generation see the same roster of exactly N, and a member is in no other. One generation at a
 //    time is inside; who is not in its roster waits for the next, in the order of arrival.
-//  - Nobody is counted who was dead when it was called: before a generation opens, each of its members has answered,
-//    after it had been called.
+//  - Nobody is counted whose session has ended, nor who has given up.
 //  - A generation ends when every member has left, or has died inside; who died is told to all, by its id. A member
 //    whose session has ended never counts as one who has left.
 //  - Who gives up waiting has either entered after all, or is in no roster, then and later.
 //
 // Blocking: enter, until N members are here and the generation before has ended; await_end, until the last has left.
-// Somebody killed holds the others up for the time of its session and no longer.
+// Somebody killed holds the others up for the time of its session and no longer. Should it be counted in that time, the
+// others are told as of one who died inside (will.h makes that time short).
 //
-// Cost, for each member of a generation, however many there are: 4 writes and 9 or 10 reads; for the generation 3
-// writes more. Each watches the barrier's folder, and one other member. See bench/README.md for the counts.
+// Cost, for each member of a generation, however many there are: 2 writes (it arrives, it leaves) and 8 or 9 reads; for
+// the generation 2 writes more. Each watches the barrier's folder, and one other member. See bench/README.md.
 //
 // Source: ZooKeeper Recipes, "Double Barriers", whose faults (reuse, ghosts, late comers, a crash taken for a leave)
-// this does not have: the roster is decided in one transaction, and confirmed by those who are in it, as in a two-phase
-// commit (Gray, "Notes on Data Base Operating Systems", 1978). The steps are pure (roster.h); the nodes are in
-// docs/znodes.md. The algorithm itself is checked by model/barrier.pml; what is proved there, and in which bounds:
-// see its head.
+// this does not have: the roster is decided in one transaction that checks all who are in it. The steps are pure
+// (roster.h); the nodes are in docs/znodes.md. The algorithm itself is checked by model/barrier.pml; what is proved
+// there, and in which bounds: see its head.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -62,7 +61,8 @@ class Barrier {
   std::vector<std::string> await_crash(const Until& until);
 
   /// Leaves: from now on we count as one who has done so. Blocks until the server has confirmed it. Throws SessionLost
-  /// if we were not inside any more.
+  /// if we were not inside any more. After it, await the end or end the session: others rely on who is here to look
+  /// after them.
   void leave(const Until& until);
 
   /// After leave. Blocks until all have left or died, or, unless `to_the_end`, until somebody has died. Answers who
@@ -76,6 +76,7 @@ class Barrier {
   void take_part(const Until& until, const Looked& looked);
   bool withdraw(const Until& until);
   void arrive(const Until& until);
+  void make_folder(const Until& until);
   bool find_own(const Until& until);
   bool settle_members(const Until& until);
   void refuse_duplicate(const Until& until);
@@ -105,6 +106,7 @@ class Barrier {
   std::int64_t entered_folder_ = 0;
   std::vector<Member> roster_;
   std::size_t crashes_told_ = 0;
+  bool moved_ = false;  // to another session
 };
 
 /// What is at the barrier; a picture that may be old when it is looked at. nullopt if there is none.
@@ -112,7 +114,7 @@ struct BarrierPicture {
   struct Place {
     Member member;
     Node node;  // empty if it has gone
-    enum class Where { waiting, called, ready, inside, left, crashed } where;
+    enum class Where { waiting, inside, left, crashed } where;
   };
   BarrierState state;
   std::vector<Place> places;  // the roster by rank, then those who wait in line

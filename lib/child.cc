@@ -70,6 +70,12 @@ Child::Child(std::vector<std::string> argv) : argv_(std::move(argv)) {
   throw Refused(std::string("cannot start a command: ") + std::strerror(why));
 }
 
+void Child::keep(const Will& will) {
+  const Order order{Order::Kind::will, 0, 0, false};
+  const std::string message = std::string(reinterpret_cast<const char*>(&order), sizeof order) + will.encode();
+  send(link_, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 void Child::start(const Start& how) {
   const Order order{Order::Kind::start, how.deadline.time_since_epoch().count(), how.grace.count(),
                     reads_terminal() && in_foreground(terminal_)};
@@ -81,6 +87,7 @@ void Child::start(const Start& how) {
 }
 
 Child::~Child() {
+  keep({});  // whoever comes here closes the session by itself
   if (link_ >= 0) close(link_);
   if (deadman_ > 0) {
     resume(deadman_handle_);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "clock.h"
+#include "will.h"
 
 namespace zk {
 
@@ -32,9 +33,9 @@ struct Ended {
 /// at the end.
 class Child {
  public:
-  /// Makes the deadman, which waits; the command is executed as it is, without a shell. To be made before there are
-  /// connections and, but for Signals', threads: the deadman is a fork. Throws Refused if the system has no room for
-  /// another process.
+  /// Makes the deadman, which waits; the command is executed as it is, without a shell. None: only keeps a will. To be
+  /// made before there are connections and, but for Signals', threads: the deadman is a fork. Throws Refused if the
+  /// system has no room for another process.
   explicit Child(std::vector<std::string> argv);
 
   /// Ends the command, its descendants and the deadman, if it was started and has not ended.
@@ -42,6 +43,10 @@ class Child {
 
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
+
+  /// From now on, until the command has ended or this object is destroyed, `will` is carried out should we be killed.
+  /// Does not block.
+  void keep(const Will& will);
 
   /// Starts the command. Does not block. Throws Refused if there is too much to put into its environment.
   void start(const Start& how);

@@ -20,11 +20,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "will.h"
 
 namespace zk {
 
@@ -189,17 +192,35 @@ class Deadman {
   }
 
   void await_start() {
+    for (;;) {
+      const auto [order, rest] = receive(0);
+      if (!order) end_without_command();
+      if (order->kind == Order::Kind::will) will_ = Will::decode(rest);
+      if (order->kind != Order::Kind::start) continue;
+      deadline_ = Time(Duration(order->value));
+      grace_ = Duration(order->grace);
+      start(rest, order->give_the_terminal);
+      return;
+    }
+  }
+
+  // An order and what follows it in the message; none if the tool is gone.
+  std::pair<std::optional<Order>, std::string> receive(int flags) {
     std::vector<char> message(longest_order);
     ssize_t size = -1;
+    errno = 0;  // the end of the link is no error
     do {
-      size = recv(plan_.link, message.data(), message.size(), 0);
+      size = recv(plan_.link, message.data(), message.size(), flags);
     } while (size < 0 && errno == EINTR);
     Order order{};
-    if (size < static_cast<ssize_t>(sizeof order)) _exit(0);  // the tool is gone, and nothing was begun
+    if (size < static_cast<ssize_t>(sizeof order)) return {};
     std::memcpy(&order, message.data(), sizeof order);
-    deadline_ = Time(Duration(order.value));
-    grace_ = Duration(order.grace);
-    start({message.data() + sizeof order, static_cast<std::size_t>(size) - sizeof order}, order.give_the_terminal);
+    return {order, {message.data() + sizeof order, static_cast<std::size_t>(size) - sizeof order}};
+  }
+
+  [[noreturn]] void end_without_command() {
+    if (will_) will_->carry_out();
+    _exit(0);
   }
 
   void start(std::string_view variables, bool give_the_terminal) {
@@ -231,29 +252,32 @@ class Deadman {
 
   [[noreturn]] void end_with(const Report& last) {
     report(last);
+    if (tool_gone_ && will_) will_->carry_out();
     _exit(0);
   }
 
   void take_orders() {
-    Order order{};
-    const ssize_t size = recv(plan_.link, &order, sizeof order, MSG_DONTWAIT);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (size != sizeof order) {
+    const auto [order, rest] = receive(MSG_DONTWAIT);
+    if (!order && (errno == EAGAIN || errno == EINTR)) return;
+    if (!order) {
       tool_gone_ = true;
       stop_all(Clock::now() + grace_);
       return;
     }
-    switch (order.kind) {
+    switch (order->kind) {
       case Order::Kind::start:  // has come already
         break;
       case Order::Kind::deadline:
-        deadline_ = Time(Duration(order.value));
+        deadline_ = Time(Duration(order->value));
         break;
       case Order::Kind::signal:
-        pass_on(static_cast<int>(order.value));
+        pass_on(static_cast<int>(order->value));
         break;
       case Order::Kind::stop:
         stop_all(Clock::now() + grace_);
+        break;
+      case Order::Kind::will:
+        will_ = Will::decode(rest);
         break;
     }
   }
@@ -340,6 +364,7 @@ class Deadman {
   const DeadmanPlan& plan_;
   Time deadline_{};
   Duration grace_{};
+  std::optional<Will> will_;
   int children_ = -1;
   int timer_ = -1;
   pid_t command_ = -1;

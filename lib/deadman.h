@@ -7,6 +7,7 @@
 //  - when the deadline less the grace period has come and nobody has moved it,
 //  - when it is told to stop,
 //  - when the tool is gone (its end of the link is closed).
+// When the tool is gone and all of that is done, it carries out the tool's will, if there is one (will.h).
 // It has a process group of its own, so what stops or interrupts the tool's group does not reach it.
 #pragma once
 #include <sys/types.h>
@@ -17,10 +18,11 @@
 
 namespace zk {
 
-/// From the tool to the deadman. `start` comes first, and is followed in the same message by strings NAME=VALUE, each
-/// ended by a NUL, for the command's environment.
+/// From the tool to the deadman. `start` comes before the others but `will`, and is followed in the same message by
+/// strings NAME=VALUE, each ended by a NUL, for the command's environment; `will` is followed by an encoded Will, which
+/// replaces the one before.
 struct Order {
-  enum class Kind { start, deadline, signal, stop } kind;
+  enum class Kind { start, deadline, signal, stop, will } kind;
   std::int64_t value;      // start and deadline: by then all must be dead (Time since epoch); signal: its number
   std::int64_t grace;      // start: from TERM to KILL, nanoseconds
   bool give_the_terminal;  // start: to the command's group

@@ -1,6 +1,7 @@
 #include "roster.h"
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "sequence.h"
@@ -14,8 +15,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t most_broken = 16;
 
-constexpr std::pair<Phase, const char*> phases[] = {
-    {Phase::forming, "forming"}, {Phase::called, "called"}, {Phase::open, "open"}};
+constexpr std::pair<Phase, const char*> phases[] = {{Phase::forming, "forming"}, {Phase::open, "open"}};
 
 std::vector<std::string> names_of(const std::vector<Member>& members) {
   std::vector<std::string> names;
@@ -23,91 +23,66 @@ std::vector<std::string> names_of(const std::vector<Member>& members) {
   return names;
 }
 
-std::vector<Member> those_who_stay(const Attendance& seen, const std::string& mine, Wish wish) {
-  auto here = seen.here;
-  if (wish == Wish::withdraw) std::erase_if(here, [&](const Member& member) { return member.name == mine; });
-  return here;
+// Those in line that may be counted.
+std::vector<Member> waiting(const BarrierState& state, const Attendance& seen, const std::string& mine, Wish wish) {
+  auto line = seen.here;
+  std::erase_if(line, [&](const Member& member) {
+    return member.members != state.members || state.has(member.name) || (wish == Wish::withdraw && member.name == mine);
+  });
+  return line;
 }
 
-// From here on another generation forms, which is called at once if enough are here.
-void form(Step& step, const std::vector<Member>& here, const std::string& mine, Wish wish) {
+// From here on another generation forms, which is open at once if enough are here.
+void form(Step& step, const std::vector<Member>& line) {
   auto& state = step.state;
   state.phase = Phase::forming;
   state.roster.clear();
   state.crashed.clear();
   const auto wanted = static_cast<std::size_t>(state.members);
-  if (here.size() < wanted) return;
-  state.phase = Phase::called;
+  if (line.size() < wanted) return;
+  state.phase = Phase::open;
   ++state.generation;
-  state.roster.assign(here.begin(), here.begin() + static_cast<std::ptrdiff_t>(wanted));
-  std::sort(state.roster.begin(), state.roster.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  state.roster.assign(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(wanted));
+  std::ranges::sort(state.roster, {}, &Member::id);
   for (const auto& member : state.roster) step.exist.push_back(here_node(member.name));
-  // Who calls has answered.
-  if (wish == Wish::take_part && state.has(mine)) step.create_ephemeral.push_back(ready_node(state.generation, mine));
 }
 
-void remove_if_seen(Step& step, const Attendance& seen, const std::string& node) {
-  if (seen.nodes.contains(node)) step.remove.push_back(node);
-}
-
-Step called(const BarrierState& state, const Attendance& seen, const std::string& mine, Wish wish) {
+Step forming(const BarrierState& state, const Attendance& seen, const std::string& mine, Wish wish) {
   Step step{.state = state};
-  const auto here = those_who_stay(seen, mine, wish);
-  const bool all_here = std::ranges::all_of(
-      state.roster, [&](const Member& member) { return std::ranges::find(here, member) != here.end(); });
-  if (!all_here) {
-    for (const auto& member : state.roster) remove_if_seen(step, seen, ready_node(state.generation, member.name));
-    form(step, here, mine, wish);
-    step.kind = step.state.phase == Phase::called ? Step::Kind::call : Step::Kind::call_off;
-    return step;
-  }
-  const bool answering =
-      wish == Wish::take_part && state.has(mine) && !seen.nodes.contains(ready_node(state.generation, mine));
-  if (answering) step.create_ephemeral.push_back(ready_node(state.generation, mine));
-  const bool all_ready = std::ranges::all_of(state.roster, [&](const Member& member) {
-    return (answering && member.name == mine) || seen.nodes.contains(ready_node(state.generation, member.name));
-  });
-  step.kind = all_ready ? Step::Kind::open : answering ? Step::Kind::answer : Step::Kind::none;
-  if (!all_ready) return step;
-  step.state.phase = Phase::open;
-  for (const auto& member : state.roster)
-    if (!answering || member.name != mine) step.exist.push_back(ready_node(state.generation, member.name));
+  form(step, waiting(state, seen, mine, wish));
+  if (step.state.phase == Phase::open) step.kind = Step::Kind::open;
   return step;
 }
 
 Step open(const BarrierState& state, const Attendance& seen, const std::string& mine, Wish wish) {
   Step step{.state = state};
+  auto& crashed = step.state.crashed;
   const bool leaving = wish == Wish::leave && state.has(mine) && seen.nodes.contains(here_node(mine)) &&
                        !seen.nodes.contains(left_node(mine));
   bool all_gone = true;
   for (const auto& member : state.roster) {
     const bool left = seen.nodes.contains(left_node(member.name)) || (leaving && member.name == mine);
     const bool here = seen.nodes.contains(here_node(member.name));
-    auto& crashed = step.state.crashed;
     if (!left && !here && std::ranges::find(crashed, member.id) == crashed.end()) crashed.push_back(member.id);
     if (!left && here) all_gone = false;
   }
   if (all_gone) {
     step.kind = Step::Kind::end;
     auto& next = step.state;
-    if (!next.crashed.empty()) next.broken.push_back({state.generation, next.crashed});
+    if (!crashed.empty()) next.broken.push_back({state.generation, crashed});
     if (next.broken.size() > most_broken) {
       next.forgotten = next.broken.front().generation;
       next.broken.erase(next.broken.begin());
     }
-    auto here = those_who_stay(seen, mine, wish);
-    for (const auto& member : state.roster) {
-      std::erase(here, member);
-      remove_if_seen(step, seen, here_node(member.name));
-      remove_if_seen(step, seen, ready_node(state.generation, member.name));
-      remove_if_seen(step, seen, left_node(member.name));
-    }
-    form(step, here, mine, wish);
+    for (const auto& member : state.roster)
+      for (const auto& node : {here_node(member.name), left_node(member.name)})
+        if (seen.nodes.contains(node)) step.remove.push_back(node);
+    form(step, waiting(state, seen, mine, wish));
   } else if (leaving) {
     step.kind = Step::Kind::leave;
     step.exist.push_back(here_node(mine));
     step.create.push_back(left_node(mine));
-  } else if (step.state.crashed != state.crashed) {
+  } else if (crashed != state.crashed) {
     step.kind = Step::Kind::crash;
   }
   return step;
@@ -117,15 +92,19 @@ Step open(const BarrierState& state, const Attendance& seen, const std::string& 
 
 std::optional<Member> Member::parse(const std::string& name) {
   const auto mark = name.rfind('#');
-  if (mark == std::string::npos || mark == 0) return std::nullopt;
+  const auto at = mark == std::string::npos ? mark : name.rfind('@', mark);
+  if (at == std::string::npos || at == 0) return std::nullopt;
   const auto sequence = parse_sequence(name.substr(mark + 1));
-  return sequence ? std::optional(Member{name.substr(0, mark), *sequence, name}) : std::nullopt;
+  int members = 0;
+  const char* const end = name.data() + mark;
+  const auto [last, failed] = std::from_chars(name.data() + at + 1, end, members);
+  if (!sequence || failed != std::errc() || last != end || members < 1) return std::nullopt;
+  return Member{name.substr(0, at), members, *sequence, name};
 }
 
+std::string name_prefix(const std::string& id, int members) { return id + "@" + std::to_string(members) + "#"; }
+
 std::string here_node(const std::string& name) { return "here-" + name; }
-std::string ready_node(std::int64_t generation, const std::string& name) {
-  return "ready-" + std::to_string(generation) + "-" + name;
-}
 std::string left_node(const std::string& name) { return "left-" + name; }
 
 bool BarrierState::has(const std::string& name) const {
@@ -188,19 +167,7 @@ Attendance Attendance::of(const std::vector<std::string>& children) {
 }
 
 Step next_step(const BarrierState& state, const Attendance& seen, const std::string& mine, Wish wish) {
-  Step step{.state = state};
-  switch (state.phase) {
-    case Phase::forming:
-      form(step, those_who_stay(seen, mine, wish), mine, wish);
-      if (step.state.phase == Phase::called) step.kind = Step::Kind::call;
-      break;
-    case Phase::called:
-      step = called(state, seen, mine, wish);
-      break;
-    case Phase::open:
-      step = open(state, seen, mine, wish);
-      break;
-  }
+  Step step = state.phase == Phase::forming ? forming(state, seen, mine, wish) : open(state, seen, mine, wish);
   const bool inside = state.phase == Phase::open && state.has(mine);
   if (wish == Wish::withdraw && !inside && seen.nodes.contains(here_node(mine))) {
     step.kind = Step::Kind::withdraw;

@@ -1,18 +1,17 @@
 // Who takes part in a barrier, and what is to be written next. Pure.
 //
-// The barrier's folder holds the state as its data, and for each member up to three nodes. A member's name is
-// <id>#<sequence>: the id that it chose, and the number that the server appended when it arrived, by which they are in
-// line. (Should an id come twice, the one that came first counts.)
+// The barrier's folder holds the state as its data, and for each member up to two nodes. A member's name is
+// <id>@<members>#<sequence>: the id that it chose, how many members it wants, and the number that the server appended
+// when it arrived, by which they are in line. (Should an id come twice, the one that came first counts.)
 //
-//   here-<name>                 ephemeral: it has arrived, and its session lives
-//   ready-<generation>-<name>   ephemeral: it has answered the call of that generation
-//   left-<name>                 persistent: it has left in good order
+//   here-<name>   ephemeral: it has arrived, and its session lives
+//   left-<name>   persistent: it has left in good order
 //
-// The state goes round and round, each step a transaction that checks the version of the folder's data:
+// The state goes to and fro, each step a transaction that checks the version of the folder's data:
 //
-//   forming --call--> called --open--> open --end--> forming
-//                       |                 |
-//                       +--call off--+    +--crash--+ (any number of times)
+//   forming --open--> open --end--> forming, or, if enough are waiting, open
+//                      |  |
+//                      +--+ crash, any number of times
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -24,8 +23,9 @@ namespace zk {
 
 struct Member {
   std::string id;
+  int members = 0;
   std::int32_t sequence = 0;
-  std::string name;  // the two together
+  std::string name;  // all of it
 
   bool operator==(const Member&) const = default;
 
@@ -33,16 +33,17 @@ struct Member {
   static std::optional<Member> parse(const std::string& name);
 };
 
+/// The part of a name before the sequence number.
+std::string name_prefix(const std::string& id, int members);
+
 std::string here_node(const std::string& name);
-std::string ready_node(std::int64_t generation, const std::string& name);
 std::string left_node(const std::string& name);
 
 /// The data of the barrier's folder.
 struct BarrierState {
   enum class Phase {
     forming,  // members arrive; nobody is inside
-    called,   // those of the roster are asked whether they are alive
-    open,     // they were all: they are inside, or have left
+    open,     // those of the roster are inside, or have left
   };
 
   int members = 0;              // how many a generation has
@@ -80,7 +81,7 @@ struct Attendance {
 
 /// What somebody wants who looks.
 enum class Wish {
-  take_part,  // be in a roster, and answer when called
+  take_part,  // be in a roster
   look,       // nothing for itself: it is inside, has left, or is no member
   leave,      // be counted as one who has left
   withdraw,   // not be in a roster, and go
@@ -89,22 +90,18 @@ enum class Wish {
 /// What is to be written now, in one transaction on condition that the state is the one that was looked at. Each of
 /// them may be found by anybody, and is written once.
 struct Step {
-  enum class Kind { none, call, call_off, answer, open, crash, leave, end, withdraw } kind = Kind::none;
-  BarrierState state{};              // from now on
-  std::vector<std::string> exist{};  // nodes that must be there still
-  std::vector<std::string> create_ephemeral{}, create{}, remove{};
+  enum class Kind { none, open, crash, leave, end, withdraw } kind = Kind::none;
+  BarrierState state{};                         // from now on
+  std::vector<std::string> exist{};             // nodes that must be there still
+  std::vector<std::string> create{}, remove{};  // nodes
 };
 
 /// Decides for the member `mine` (or for one who is none), from one reading of the state and a later one of the
 /// children.
 ///
-///  - call: N members are here: the first N in line are asked. Nobody is counted because its node is there: the node
-///    of one who was killed stays until its session ends.
-///  - answer: we are asked.
-///  - open: all have answered since they were asked, and are here. The same N for everybody.
-///  - call off: one who was asked is not here any more. If enough others are here, the next call is made at once.
+///  - open: N members are here that want to be N. The roster are the first N in line; the same for everybody.
 ///  - crash: a member is not here any more and has not left.
-///  - end: all of the roster have left or died. If enough wait, they are called in the same step.
+///  - end: all of the roster have left or died. If enough wait, the next generation opens in the same step.
 Step next_step(const BarrierState& state, const Attendance& seen, const std::string& mine, Wish wish);
 
 /// Whose end a member watches: that of the one before it in line; the first watches the last. So the end of each is

@@ -1030,6 +1030,13 @@ Duration Session::timeout() const {
   return impl_->timeout;
 }
 
+Will Session::will() const {
+  Will will{.session = id(), .servers = impl_->addresses};
+  const clientid_t* const client = zoo_client_id(impl_->handle);
+  std::memcpy(will.password.data(), client->passwd, will.password.size());
+  return will;
+}
+
 void Session::settle(const Answer& answer, const Until& until) {
   std::unique_lock lock(impl_->mutex);
   impl_->wait(lock, until, "the server's answer to " + answer.operation + " " + answer.path,

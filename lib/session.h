@@ -23,6 +23,7 @@
 #include "hosts.h"
 #include "subscriptions.h"
 #include "until.h"
+#include "will.h"
 
 namespace zk {
 
@@ -251,6 +252,9 @@ class Session {
 
   /// As negotiated with the server.
   Duration timeout() const;
+
+  /// For somebody who is to close the session when we are killed.
+  Will will() const;
 
   struct Impl;
 

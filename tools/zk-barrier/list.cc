@@ -16,10 +16,6 @@ const char* word_of(Where where) {
   switch (where) {
     case Where::waiting:
       return "waiting";
-    case Where::called:
-      return "called";
-    case Where::ready:
-      return "ready";
     case Where::inside:
       return "inside";
     case Where::left:
@@ -34,8 +30,6 @@ const char* word_of(zk::BarrierState::Phase phase) {
   switch (phase) {
     case zk::BarrierState::Phase::forming:
       return "forming";
-    case zk::BarrierState::Phase::called:
-      return "called";
     case zk::BarrierState::Phase::open:
       return "open";
   }

@@ -53,9 +53,8 @@ class Visit {
       : frame_(frame),
         options_(options),
         // By hand people want to see what they wait for.
-        by_hand_(options.command.empty() && isatty(STDERR_FILENO) == 1) {
-    if (!options.command.empty()) child_.emplace(options.command);
-  }
+        by_hand_(options.command.empty() && isatty(STDERR_FILENO) == 1),
+        child_(options.command) {}
 
   int run();
 
@@ -76,7 +75,7 @@ class Visit {
   zk::Frame& frame_;
   const Options& options_;
   const bool by_hand_;
-  std::optional<zk::Child> child_;
+  zk::Child child_;  // without a command it keeps our will only
   std::unique_ptr<zk::Session> session_;
   std::vector<std::string> dead_;  // because of which the stay was ended
 };
@@ -98,8 +97,6 @@ zk::Barrier Visit::enter(const Until& until) {
           if (state.phase == Phase::open)
             news = "waiting at " + options_.path + ": generation " + std::to_string(state.generation) +
                    " is full; the next begins when it is over";
-          else if (seen.here.size() >= static_cast<std::size_t>(state.members))
-            news = "waiting at " + options_.path + " for the answers of all";
           if (news != last) tell(last = news);
         });
   } catch (const zk::TimedOut&) {
@@ -147,8 +144,8 @@ zk::Stayed Visit::stay(zk::Barrier& barrier) {
       log::warning("whether others die in " + options_.path + " cannot be seen any more: " + error.what());
     }
   });
-  return child_ ? zk::run_command(frame_, session_.get(), *child_, options_.command[0], variables(barrier), how)
-                : zk::hold(frame_, *session_, "", hint, how);
+  if (options_.command.empty()) return zk::hold(frame_, *session_, "", hint, how);
+  return zk::run_command(frame_, session_.get(), child_, options_.command[0], variables(barrier), how);
 }
 
 // Waits until all have left, with another session if this one ends.
@@ -188,6 +185,7 @@ zk::Barrier Visit::connect_and_enter() {
     try {
       session_.reset();
       session_ = std::make_unique<zk::Session>(frame_.settings, until);
+      child_.keep(session_->will());  // if we are killed, the others need not wait for the session to time out
       zk::Barrier barrier = enter(until);
       if (until.expired()) log::warning("entered " + options_.path + " just when the time to wait was over");
       return barrier;
@@ -233,9 +231,9 @@ void Visit::leave(zk::Barrier& barrier, const Until& until) {
 
 int Visit::lost(const std::string& why, const zk::Stayed& stayed) const {
   log::error("lost " + options_.path + ": " + why +
-             (stayed.stopped ? "; the command was stopped"
-              : child_       ? "; the command ended with status " + std::to_string(stayed.status)
-                             : ""));
+             (stayed.stopped              ? "; the command was stopped"
+              : !options_.command.empty() ? "; the command ended with status " + std::to_string(stayed.status)
+                                          : ""));
   return zk::status_lost;
 }
 
@@ -269,7 +267,7 @@ int Visit::run() {
   }
   if (!dead_.empty() && !options_.ignore_crashes) return broken(dead_, stayed);
   announce("end", barrier);
-  return child_ ? stayed.status : zk::status_done;
+  return options_.command.empty() ? static_cast<int>(zk::status_done) : stayed.status;
 }
 
 // Only to start together: nothing holds the command to the barrier any more.
@@ -277,9 +275,10 @@ int Visit::rendezvous(zk::Barrier& barrier) {
   leave(barrier, frame_.until);
   session_.reset();
   announce("begin", barrier);
-  if (!child_) return zk::status_done;
+  child_.keep({});
+  if (options_.command.empty()) return zk::status_done;
   return zk::run_command(
-             frame_, nullptr, *child_, options_.command[0], variables(barrier),
+             frame_, nullptr, child_, options_.command[0], variables(barrier),
              {.path = options_.path, .doing = "runs after " + options_.path, .grace = std::chrono::seconds(3)})
       .status;
 }
