@@ -342,7 +342,8 @@ void Barrier::wait(const Until& until) {
   current_ = false;
   if (!state_change_ || state_change_->fired()) return;
   // What is there under our name may be the node of a session that we have lost: then it is one of the others.
-  const std::string neighbour = neighbour_of(seen_, moved_ ? "" : name_);
+  std::string neighbour = neighbour_of(seen_, moved_ ? "" : name_);
+  if (neighbour.empty()) neighbour = name_;  // alone: should somebody delete our node, nobody else sees it
   if (neighbour != neighbour_ || !neighbour_change_ || neighbour_change_->fired()) {
     neighbour_change_.reset();
     neighbour_ = neighbour;

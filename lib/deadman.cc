@@ -250,8 +250,14 @@ class Deadman {
 
   void report(const Report& what) { send(plan_.link, &what, sizeof what, MSG_NOSIGNAL | MSG_DONTWAIT); }
 
+  // For whoever ran the tool; the tool itself cannot do it any more.
+  void take_terminal_back() const {
+    if (plan_.terminal >= 0 && tcgetpgrp(plan_.terminal) == command_) tcsetpgrp(plan_.terminal, tool_group_);
+  }
+
   [[noreturn]] void end_with(const Report& last) {
     report(last);
+    if (tool_gone_) take_terminal_back();
     if (tool_gone_ && will_) will_->carry_out();
     _exit(0);
   }
@@ -364,6 +370,7 @@ class Deadman {
   const DeadmanPlan& plan_;
   Time deadline_{};
   Duration grace_{};
+  const pid_t tool_group_ = getpgrp();
   std::optional<Will> will_;
   int children_ = -1;
   int timer_ = -1;

@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
   tool.flag("--json", json, "with --list: as a JSON object");
   tool.argument("PATH", options.path);
   tool.command(options.command);
-  tool.environment("ZK_BARRIER_PATH", "for the command: the barrier");
+  tool.environment("ZK_BARRIER_PATH, ZK_BARRIER_NODE", "for the command: the barrier, and our node in it");
   tool.environment("ZK_BARRIER_GENERATION", "for the command: the number of this round, which rises");
   tool.environment("ZK_BARRIER_MEMBERS", "for the command: the ids of all members in the order of their ranks");
   tool.environment("ZK_BARRIER_RANK", "for the command: our place among them, from 0 to N-1");

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <memory>
 #include <thread>
 
@@ -69,7 +70,7 @@ class Visit {
   int lost(const std::string& why, const zk::Stayed& stayed) const;
   int broken(const std::vector<std::string>& dead, const zk::Stayed& stayed) const;
   std::vector<std::pair<std::string, std::string>> variables(const zk::Barrier& barrier) const;
-  void announce(const char* what, const zk::Barrier& barrier) const;
+  std::string announcement(const char* what, const zk::Barrier& barrier) const;
   void tell(const std::string& news) const { by_hand_ ? log::warning(news) : log::step(news); }
 
   zk::Frame& frame_;
@@ -106,16 +107,15 @@ zk::Barrier Visit::enter(const Until& until) {
 
 std::vector<std::pair<std::string, std::string>> Visit::variables(const zk::Barrier& barrier) const {
   return {{"ZK_BARRIER_PATH", options_.path},
+          {"ZK_BARRIER_NODE", barrier.node()},
           {"ZK_BARRIER_GENERATION", std::to_string(barrier.generation())},
           {"ZK_BARRIER_MEMBERS", list_of(ids_of(barrier), " ")},
           {"ZK_BARRIER_RANK", std::to_string(barrier.rank())}};
 }
 
-void Visit::announce(const char* what, const zk::Barrier& barrier) const {
-  if (!options_.command.empty()) return;
-  zk::Output().write(std::string(what) + " generation " + std::to_string(barrier.generation()) + " rank " +
-                         std::to_string(barrier.rank()) + " members " + list_of(ids_of(barrier), " ") + "\n",
-                     {});
+std::string Visit::announcement(const char* what, const zk::Barrier& barrier) const {
+  return std::string(what) + " generation " + std::to_string(barrier.generation()) + " rank " +
+         std::to_string(barrier.rank()) + " members " + list_of(ids_of(barrier), " ") + "\n";
 }
 
 zk::Stayed Visit::stay(zk::Barrier& barrier) {
@@ -144,7 +144,7 @@ zk::Stayed Visit::stay(zk::Barrier& barrier) {
       log::warning("whether others die in " + options_.path + " cannot be seen any more: " + error.what());
     }
   });
-  if (options_.command.empty()) return zk::hold(frame_, *session_, "", hint, how);
+  if (options_.command.empty()) return zk::hold(frame_, *session_, announcement("begin", barrier), hint, how);
   return zk::run_command(frame_, session_.get(), child_, options_.command[0], variables(barrier), how);
 }
 
@@ -207,7 +207,6 @@ zk::Barrier Visit::connect_and_enter() {
 zk::Stayed Visit::inside(zk::Barrier& barrier) {
   try {
     session_->guard({barrier.node()}, frame_.until);
-    announce("begin", barrier);
     auto stayed = stay(barrier);
     session_->unguard();
     return stayed;
@@ -223,6 +222,9 @@ zk::Stayed Visit::inside(zk::Barrier& barrier) {
 void Visit::leave(zk::Barrier& barrier, const Until& until) {
   try {
     barrier.leave(until);
+  } catch (const zk::Stopped&) {
+    barrier.leave(Until{}.within(session_->timeout()));  // whoever is in a hurry leaves all the same
+    throw;
   } catch (const zk::TimedOut&) {
     throw zk::Unknown("gave up waiting for ZooKeeper; whether we count as one who has left " + options_.path +
                       " is unknown");
@@ -254,29 +256,34 @@ int Visit::run() {
 
   const zk::Stayed stayed = inside(barrier);
   if (stayed.lost) return lost(*stayed.lost, stayed);
-  const Until until = options_.leave_wait ? frame_.until.within(*options_.leave_wait) : frame_.until;
+  const Until patient = options_.leave_wait ? frame_.until.within(*options_.leave_wait) : frame_.until;
+  const Until until = stayed.hung_up ? patient.within(session_->timeout()) : patient;
   try {
     leave(barrier, until);
   } catch (const zk::SessionLost& loss) {
     return lost(loss.what(), stayed);
   }
   log::step("left " + options_.path);
+  if (stayed.hung_up) return zk::status_signal + SIGHUP;
   if (dead_.empty()) {
     dead_ = await_end(barrier, until);
     if (!dead_.empty() && options_.ignore_crashes) log::warning(died(dead_, options_.path));
   }
   if (!dead_.empty() && !options_.ignore_crashes) return broken(dead_, stayed);
-  announce("end", barrier);
-  return options_.command.empty() ? static_cast<int>(zk::status_done) : stayed.status;
+  if (!options_.command.empty()) return stayed.status;
+  zk::Output().write(announcement("end", barrier), frame_.until);
+  return zk::status_done;
 }
 
 // Only to start together: nothing holds the command to the barrier any more.
 int Visit::rendezvous(zk::Barrier& barrier) {
   leave(barrier, frame_.until);
-  session_.reset();
-  announce("begin", barrier);
   child_.keep({});
-  if (options_.command.empty()) return zk::status_done;
+  session_.reset();
+  if (options_.command.empty()) {
+    zk::Output().write(announcement("begin", barrier), frame_.until);
+    return zk::status_done;
+  }
   return zk::run_command(
              frame_, nullptr, child_, options_.command[0], variables(barrier),
              {.path = options_.path, .doing = "runs after " + options_.path, .grace = std::chrono::seconds(3)})
