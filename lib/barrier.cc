@@ -76,32 +76,41 @@ void Barrier::take_part(const Until& until, const Looked& looked) {
   }
 }
 
-// Makes our node, and looks in the same round trip.
+// Makes our node; and if that makes N, opens the generation in the same transaction. Looks before, which costs less
+// than to write twice.
 void Barrier::arrive(const Until& until) {
   for (;;) {
-    name_.clear();
-    auto creating = session_->create(join(request_.path, here_node(name_prefix(request_.id, request_.members))),
-                                     request_.about, Mode::ephemeral_sequential);
-    auto [reading, change] = session_->watch(request_.path);
-    auto listing = session_->children(request_.path);
     try {
-      const Created created = creating.get(until);
-      if (created.code == Code::no_node) {
+      name_.clear();
+      auto [reading, change] = session_->watch(request_.path);
+      auto listing = session_->children(request_.path);
+      read(reading.get(until));
+      if (folder_ == 0) {
         make_folder(until);
         continue;
       }
-      name_ = name_of(created.path).substr(here_node("").size());
-      read(reading.get(until));
       state_change_ = change;
       seen_ = Attendance::of(listing.get(until).value_or(std::vector<std::string>{}));
-      current_ = true;
-      return;
+      refuse_duplicate(until);
+      if (!seen_.here.empty()) refuse_other_number(seen_.here.front());
+      const Member me = newcomer(state_, seen_, request_.id, request_.members);
+      Step step = next_step(state_, joined_by(seen_, me), me.name, Wish::take_part);
+      std::erase(step.exist, here_node(me.name));
+      name_ = me.name;
+      if (write(step, until, /*arriving=*/true)) return;
     } catch (const ConnectionLoss&) {
+      session_->insist(until, [&] { return session_->sync(request_.path); });
       state_change_.reset();
       current_ = false;
-      if (!name_.empty() || find_own(until)) return;
+      if (!name_.empty() && is_ours(until)) return;
     }
   }
+}
+
+// Whether the node of our name is: somebody with the same id may have been faster.
+bool Barrier::is_ours(const Until& until) {
+  const auto node = session_->insist(until, [&] { return session_->stat(this->node()); });
+  return node && node->owner == session_->id();
 }
 
 // Persistent: a container would vanish in a moment in which nobody is here, and with it the number of the generation.
@@ -112,48 +121,26 @@ void Barrier::make_folder(const Until& until) {
   if (made.code == Code::no_node) session_->make_directory(parent_of(request_.path), "", until);
 }
 
-// After a lost answer: whether our node exists. See Attempt::find_own in lock.cc.
-bool Barrier::find_own(const Until& until) {
-  for (;;) {
-    try {
-      session_->wait_connected(until);
-      auto synced = session_->sync(request_.path);
-      auto listed = session_->children(request_.path);
-      synced.get(until);
-      for (const auto& child : listed.get(until).value_or(std::vector<std::string>{})) {
-        if (!child.starts_with(here_node(name_prefix(request_.id, request_.members)))) continue;
-        const std::string name = child.substr(here_node("").size());
-        const auto node = member_node(name, until);
-        if (!node || node->stat.owner != session_->id()) continue;
-        name_ = name;
-        return true;
-      }
-      return false;
-    } catch (const ConnectionLoss&) {
-      // and again
-    }
-  }
-}
-
+// Of two with the same id the one that came first counts.
 void Barrier::refuse_duplicate(const Until& until) {
-  if (std::ranges::none_of(seen_.duplicates, [&](const Member& member) { return member.name == name_; })) return;
   const auto twin = std::ranges::find(seen_.here, request_.id, &Member::id);
-  const auto node = twin == seen_.here.end() ? std::nullopt : member_node(twin->name, until);
-  if (!node) {
-    current_ = false;  // it has just gone
-    return;
-  }
-  const auto who = Identity::parse(node->data);
+  if (twin == seen_.here.end() || twin->name == name_) return;
+  const auto node = member_node(twin->name, until);
+  const auto who = node ? Identity::parse(node->data) : std::nullopt;
   throw Refused("the id " + request_.id + " is at " + request_.path + " already: " + (who ? who->shown() : "somebody") +
-                "; say another with --id, or, if that one is dead, come again when " + "its session has ended");
+                "; say another with --id, or, if that one is dead, come again when its session has ended");
 }
 
-// The first in line says how many members there are. Answers whether the state says so, too.
-bool Barrier::settle_members(const Until& until) {
-  const int wanted = seen_.here.front().members;
-  if (wanted != request_.members)
-    throw Refused(request_.path + " is used by " + std::to_string(wanted) + " members, not " +
+// The first in line says how many members there are.
+void Barrier::refuse_other_number(const Member& first) const {
+  if (first.members != request_.members)
+    throw Refused(request_.path + " is used by " + std::to_string(first.members) + " members, not " +
                   std::to_string(request_.members) + ": all must say the same number");
+}
+
+// Answers whether the state has our number of members.
+bool Barrier::settle_members(const Until& until) {
+  refuse_other_number(seen_.here.front());
   if (state_.members == request_.members) return true;
   // It is of members that have gone. What they had begun comes to its end; then the number is ours.
   Step step = next_step(state_, seen_, name_, Wish::look);
@@ -172,10 +159,12 @@ bool Barrier::settle_members(const Until& until) {
 bool Barrier::withdraw(const Until& until) {
   for (;;) {
     try {
-      if (name_.empty() && !find_own(until)) return false;
       current_ = false;
       state_change_.reset();
+      session_->sync(request_.path);  // an arrival whose answer was lost may be on its way
       look(until);
+      if (name_.empty()) return false;
+      if (!is_ours(until)) return false;
       if (inside()) return true;
       const Step step = next_step(state_, seen_, name_, Wish::withdraw);
       if (step.kind != Step::Kind::withdraw) return false;  // our node has gone
@@ -309,19 +298,20 @@ void Barrier::look(const Until& until) {
 }
 
 // Answers whether it was done. If not, somebody was faster. Looks in the same round trip.
-bool Barrier::write(const Step& step, const Until& until) {
+bool Barrier::write(const Step& step, const Until& until, bool arriving) {
   const auto path = [&](const std::string& name) { return join(request_.path, name); };
   const bool changes = step.state != state_;
   std::vector<Operation> operations;
   operations.push_back(
       changes ? Operation{Operation::Kind::set, request_.path, step.state.json(), Mode::persistent, version_}
               : Operation{Operation::Kind::check, request_.path, "", Mode::persistent, version_});
+  if (arriving) operations.push_back({Operation::Kind::create, node(), request_.about, Mode::ephemeral});
   for (const auto& name : step.exist) operations.push_back({Operation::Kind::check, path(name)});
   for (const auto& name : step.create) operations.push_back({Operation::Kind::create, path(name)});
   for (const auto& name : step.remove) operations.push_back({Operation::Kind::remove, path(name)});
   auto writing = session_->transact(operations);
   std::optional<Reply<std::optional<std::vector<std::string>>>> listing;
-  if (step.kind != Step::Kind::open && step.kind != Step::Kind::end && step.kind != Step::Kind::withdraw)
+  if (step.kind == Step::Kind::none || step.kind == Step::Kind::leave || step.kind == Step::Kind::crash)
     listing = session_->children(request_.path);
   current_ = false;
   const Outcome outcome = writing.get(until);

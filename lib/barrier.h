@@ -77,14 +77,15 @@ class Barrier {
   bool withdraw(const Until& until);
   void arrive(const Until& until);
   void make_folder(const Until& until);
-  bool find_own(const Until& until);
+  bool is_ours(const Until& until);
   bool settle_members(const Until& until);
   void refuse_duplicate(const Until& until);
+  void refuse_other_number(const Member& first) const;
   bool inside() const;
   bool over() const;
   void look(const Until& until);
   void read(const std::optional<Node>& folder);
-  bool write(const Step& step, const Until& until);
+  bool write(const Step& step, const Until& until, bool arriving = false);
   void wait(const Until& until);
   std::optional<Node> member_node(const std::string& name, const Until& until);
 

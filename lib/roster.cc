@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "sequence.h"
@@ -94,15 +96,13 @@ std::optional<Member> Member::parse(const std::string& name) {
   const auto mark = name.rfind('#');
   const auto at = mark == std::string::npos ? mark : name.rfind('@', mark);
   if (at == std::string::npos || at == 0) return std::nullopt;
-  const auto sequence = parse_sequence(name.substr(mark + 1));
+  const auto number = parse_sequence(name.substr(mark + 1));
   int members = 0;
   const char* const end = name.data() + mark;
   const auto [last, failed] = std::from_chars(name.data() + at + 1, end, members);
-  if (!sequence || failed != std::errc() || last != end || members < 1) return std::nullopt;
-  return Member{name.substr(0, at), members, *sequence, name};
+  if (!number || failed != std::errc() || last != end || members < 1) return std::nullopt;
+  return Member{name.substr(0, at), members, *number, name};
 }
-
-std::string name_prefix(const std::string& id, int members) { return id + "@" + std::to_string(members) + "#"; }
 
 std::string here_node(const std::string& name) { return "here-" + name; }
 std::string left_node(const std::string& name) { return "left-" + name; }
@@ -152,11 +152,7 @@ Attendance Attendance::of(const std::vector<std::string>& children) {
     if (!child.starts_with("here-")) continue;
     if (auto member = Member::parse(child.substr(5))) seen.here.push_back(std::move(*member));
   }
-  // Any of them does as the origin: their numbers lie close together.
-  if (!seen.here.empty())
-    std::ranges::sort(seen.here, {}, [origin = seen.here[0].sequence](const Member& member) {
-      return sequence_distance(origin, member.sequence);
-    });
+  std::ranges::sort(seen.here, {}, [](const Member& member) { return std::pair(member.number, member.id); });
   std::set<std::string> ids;
   std::erase_if(seen.here, [&](const Member& member) {
     if (ids.insert(member.id).second) return false;
@@ -174,6 +170,22 @@ Step next_step(const BarrierState& state, const Attendance& seen, const std::str
     step.remove.push_back(here_node(mine));
   }
   return step;
+}
+
+Member newcomer(const BarrierState& state, const Attendance& seen, const std::string& id, int members) {
+  std::int32_t last = 0;
+  for (const auto* others : {&state.roster, &seen.here, &seen.duplicates})
+    for (const auto& member : *others) last = std::max(last, member.number);
+  if (last == std::numeric_limits<std::int32_t>::max()) last = 0;  // nobody gets so far: a forged one
+  char number[16];
+  std::snprintf(number, sizeof number, "%010d", last + 1);
+  return {id, members, last + 1, id + "@" + std::to_string(members) + "#" + number};
+}
+
+Attendance joined_by(Attendance seen, const Member& member) {
+  seen.here.push_back(member);
+  seen.nodes.insert(here_node(member.name));
+  return seen;
 }
 
 std::string neighbour_of(const Attendance& seen, const std::string& mine) {

@@ -1,8 +1,9 @@
 // Who takes part in a barrier, and what is to be written next. Pure.
 //
 // The barrier's folder holds the state as its data, and for each member up to two nodes. A member's name is
-// <id>@<members>#<sequence>: the id that it chose, how many members it wants, and the number that the server appended
-// when it arrived, by which they are in line. (Should an id come twice, the one that came first counts.)
+// <id>@<members>#<number>: the id that it chose, how many members it wants, and a number, by which they are in line:
+// one more than all that it saw when it arrived. Of two who arrived together the ids say who is first. (Should an id
+// come twice, the one that came first counts.)
 //
 //   here-<name>   ephemeral: it has arrived, and its session lives
 //   left-<name>   persistent: it has left in good order
@@ -24,7 +25,7 @@ namespace zk {
 struct Member {
   std::string id;
   int members = 0;
-  std::int32_t sequence = 0;
+  std::int32_t number = 0;
   std::string name;  // all of it
 
   bool operator==(const Member&) const = default;
@@ -32,9 +33,6 @@ struct Member {
   /// nullopt for what is not a member's name.
   static std::optional<Member> parse(const std::string& name);
 };
-
-/// The part of a name before the sequence number.
-std::string name_prefix(const std::string& id, int members);
 
 std::string here_node(const std::string& name);
 std::string left_node(const std::string& name);
@@ -103,6 +101,12 @@ struct Step {
 ///  - crash: a member is not here any more and has not left.
 ///  - end: all of the roster have left or died. If enough wait, the next generation opens in the same step.
 Step next_step(const BarrierState& state, const Attendance& seen, const std::string& mine, Wish wish);
+
+/// What somebody is to be called who arrives now: like nobody who is here or in the roster.
+Member newcomer(const BarrierState& state, const Attendance& seen, const std::string& id, int members);
+
+/// The same, with somebody more.
+Attendance joined_by(Attendance seen, const Member& member);
 
 /// Whose end a member watches: that of the one before it in line; the first watches the last. So the end of each is
 /// seen by somebody who lives, if anybody does, and by one only. Empty if nobody else is here.
