@@ -42,7 +42,7 @@ class Members:
         self.server = server
         self.count = count
         self.last = itertools.cycle(range(count))  # who comes last and goes last
-        name = f"/{os.path.basename(command[-1])}-{count}"
+        name = f"/{os.path.basename(command[-1])}-{'together' if together else 'each'}-{count}"
         self.paths = (f"{name}-{number}" for number in itertools.count()) if fresh_paths else itertools.repeat(name)
         members = [str(number) for number in range(count)]
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": {**os.environ, "ZK_HOSTS": server.hosts}}
@@ -111,10 +111,12 @@ def measure(stage, report, runs):
     ours = [built("barrier")]
     kazoo = [sys.executable, str(BENCH / "barrier_kazoo.py")]
     curator = stage.compile_curator("BarrierCurator")
+    small = [curator[0], "-Xmx64m", "-XX:+UseSerialGC", *curator[1:]]
     names = {
         "ours": "ours, a process each",
         "kazoo": "kazoo's DoubleBarrier, a process each",
-        "curator": "Curator's DistributedDoubleBarrier, threads",
+        "curator": "Curator's DistributedDoubleBarrier, a process each",
+        "threads": "the same, threads of one process",
     }
 
     requests = {}
@@ -122,8 +124,10 @@ def measure(stage, report, runs):
         barriers = {
             "ours": Members(stage, server, ours, count, fresh_paths=False),
             "kazoo": Members(stage, server, kazoo, count),
-            "curator": Members(stage, server, curator, count, together=True),
+            "threads": Members(stage, server, curator, count, together=True),
         }
+        if count in SIZES:
+            barriers["curator"] = Members(stage, server, small, count)
         if count in SIZES:
             for barrier in barriers.values():
                 barrier.warm_up()
@@ -142,9 +146,10 @@ def measure(stage, report, runs):
             report.row(names["ours"], times["ours"])
             for name in ("kazoo", "curator"):
                 report.at_most(names[name], times[name], median / statistics.median(times[name]), 1.0)
+            report.row(names["threads"], times["threads"], ratio=median / statistics.median(times["threads"]))
 
     report.section("Barrier: requests for one generation, enter to end", "per member", runs, f"/{SIZES[0]}")
-    for name, what in (("ours", "ours"), ("kazoo", "kazoo"), ("curator", "Curator")):
+    for name, what in (("ours", "ours"), ("kazoo", "kazoo"), ("threads", "Curator")):
         for count in (*SIZES, MORE):
             each = [value / count for value in requests[name, count]]
             ratio = statistics.median(each) / (statistics.median(requests[name, SIZES[0]]) / SIZES[0])
