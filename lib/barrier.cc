@@ -218,7 +218,7 @@ std::vector<std::string> Barrier::await_crash(const Until& until) {
 void Barrier::leave(const Until& until) {
   for (;;) {
     try {
-      if (!current_) look(until);
+      if (!over() && !current_) look(until);
       const bool ended = over();
       const auto dead = ended ? crashed_in(state_, generation_) : state_.crashed;
       if (!dead) throw Unknown("whether we have left " + request_.path + " in good order is unknown");
@@ -231,8 +231,8 @@ void Barrier::leave(const Until& until) {
       if (left && step.kind != Step::Kind::end) return;
       if (step.kind == Step::Kind::none)
         current_ = false;
-      else if (write(step, until) && step.kind == Step::Kind::end)
-        return;
+      else
+        write(step, until);
     } catch (const ConnectionLoss&) {
       session_->wait_connected(until);
       current_ = false;

@@ -28,8 +28,8 @@ std::vector<Eaten> in_order(const Dinner& dinner) {
 }
 
 bool are_neighbours(int a, int b, int seats) {
-  const auto around = neighbours_of(a, seats);
-  return std::ranges::find(around, b) != around.end();
+  const auto [left, right] = neighbours_of(a, seats);
+  return b == left || b == right;
 }
 
 // When its forks were free again. One who died while eating never said; its neighbours got them, or nobody yet.

@@ -33,7 +33,7 @@ std::string SeatState::json() const {
     if (value == phase) object["state"] = word;
   object["at"] = since;
   object["meals"] = meals;
-  object["turn"] = turn;
+  object["turns"] = {turns.left, turns.right};
   if (!holds.empty()) object["holds"] = holds;
   if (waits_for) object["waits_for"] = *waits_for;
   for (const auto& meal : recent)
@@ -51,7 +51,9 @@ std::optional<SeatState> SeatState::parse(const std::string& data) {
     state.phase = found->first;
     state.since = object.at("at");
     state.meals = object.at("meals");
-    state.turn = object.at("turn");
+    const auto turns = object.at("turns").get<std::vector<std::int64_t>>();
+    if (turns.size() != 2) return std::nullopt;
+    state.turns = {turns[0], turns[1]};
     state.holds = object.value("holds", std::vector<int>{});
     if (object.contains("waits_for")) state.waits_for = object["waits_for"].get<int>();
     for (const auto& entry : object.value("recent", Json::array())) {
@@ -65,26 +67,19 @@ std::optional<SeatState> SeatState::parse(const std::string& data) {
   }
 }
 
-std::vector<int> neighbours_of(int seat, int seats) {
-  const int left = (seat + seats - 1) % seats, right = (seat + 1) % seats;
-  return left == right ? std::vector{left} : std::vector{left, right};
-}
+std::pair<int, int> neighbours_of(int seat, int seats) { return {(seat + seats - 1) % seats, (seat + 1) % seats}; }
 
 std::pair<int, int> forks_of(int seat, int seats) { return {seat, (seat + 1) % seats}; }
 
-bool may_eat(std::int64_t turn, const std::vector<SeatState>& neighbours) {
-  return std::ranges::all_of(
-      neighbours, [&](const SeatState& other) { return other.phase != Phase::eating && turn <= other.turn; });
+bool may_eat(const Turns& turns, const Beside& others) {
+  const auto free = [](const std::optional<SeatState>& other) { return !other || other->phase != Phase::eating; };
+  return free(others.left) && free(others.right) && (!others.left || turns.left <= others.left->turns.right) &&
+         (!others.right || turns.right <= others.right->turns.left);
 }
 
-std::int64_t turn_to_begin_with(const std::vector<SeatState>& neighbours) {
-  std::int64_t turn = 0;
-  for (const auto& other : neighbours) turn = std::max(turn, other.turn);
-  return turn;
-}
-
-std::int64_t turn_when_hungry(std::int64_t turn, const std::vector<SeatState>& neighbours) {
-  return std::max(turn, turn_to_begin_with(neighbours) - 1);
+Turns turns_to_begin_with(const Turns& turns, const Beside& others) {
+  return {others.left ? std::max(turns.left, others.left->turns.right) : turns.left,
+          others.right ? std::max(turns.right, others.right->turns.left) : turns.right};
 }
 
 }  // namespace zk

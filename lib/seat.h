@@ -32,6 +32,17 @@ struct Meal {
   bool operator==(const Meal&) const = default;
 };
 
+/// How often one has eaten with each of its forks, as its neighbour on that side counts: whoever sits down takes over
+/// the neighbour's count, and has eaten as often as that one.
+struct Turns {
+  std::int64_t left = 0, right = 0;
+
+  bool operator==(const Turns&) const = default;
+};
+
+/// At a table of more than that nobody would sit.
+constexpr int most_seats = 1000;
+
 /// The data of a seat's node.
 struct SeatState {
   enum class Phase { thinking, hungry, eating };
@@ -40,7 +51,7 @@ struct SeatState {
   Phase phase = Phase::thinking;
   std::int64_t since = 0;  // of the phase, in milliseconds since 1970
   std::int64_t meals = 0;  // begun
-  std::int64_t turn = 0;   // the same, but for who came later or was away; see below
+  Turns turns{};
   std::vector<int> holds{};
   std::optional<int> waits_for{};  // a fork
   std::vector<Meal> recent{};      // the last ones, for those who look seldom
@@ -49,22 +60,24 @@ struct SeatState {
   static std::optional<SeatState> parse(const std::string& data);
 };
 
-/// The seats beside this one: two, or one at a table of two.
-std::vector<int> neighbours_of(int seat, int seats);
+/// Who sits on the left and on the right: at a table of two the same one.
+struct Beside {
+  std::optional<SeatState> left, right;
+};
+
+/// The seats on the left and on the right.
+std::pair<int, int> neighbours_of(int seat, int seats);
 
 /// Left, right.
 std::pair<int, int> forks_of(int seat, int seats);
 
-/// The rule `fair`, for one who is hungry, from the neighbours who live: who is not ahead of any of them eats. Their
-/// turns never differ by more than one then, and of those who wait the one with the least turn may always eat: no
-/// deadlock, and nobody starves.
-bool may_eat(std::int64_t turn, const std::vector<SeatState>& neighbours);
+/// The rule `fair`: who is not ahead of a neighbour who is there may eat, if none of them does. Their meals, since both
+/// sit there, never differ by more than one then. No deadlock, and nobody starves: of all who wait for each other one
+/// is behind none of its neighbours' counts, for these counts are of pairs, and around a table they cannot all be ahead
+/// of the next.
+bool may_eat(const Turns& turns, const Beside& others);
 
-/// The turn of one who sits down, so that nobody has to wait until it has caught up.
-std::int64_t turn_to_begin_with(const std::vector<SeatState>& neighbours);
-
-/// The turn of one who becomes hungry: who was alone for a while has not saved up meals. Among neighbours who were
-/// there all the time it is the number of meals.
-std::int64_t turn_when_hungry(std::int64_t turn, const std::vector<SeatState>& neighbours);
+/// Of one who sits down: not behind its neighbours, so that nobody has to wait until it has caught up; nor ahead.
+Turns turns_to_begin_with(const Turns& turns, const Beside& others);
 
 }  // namespace zk

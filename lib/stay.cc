@@ -64,13 +64,13 @@ Stayed run_command(Frame& frame, Session* session, Child& child, const std::stri
   variables.emplace_back("ZK_HOSTS", frame.hosts);
   if (session != nullptr) variables.emplace_back("ZK_SESSION_ID", std::to_string(session->id()));
   Loss loss;
-  std::atomic<bool> hung_up = false;
+  std::atomic<int> last = 0;
   const bool started = frame.signals.hand_over(
       [&] {
         child.start({variables, session == nullptr ? Time::max() : deadline(session->lease_end()), stay.grace});
       },
       [&](int signal) {
-        if (signal == SIGHUP) hung_up = true;
+        last = signal;
         child.signal(signal);
       });
   if (!started) throw Stopped("stopped before the command was started");
@@ -98,7 +98,7 @@ Stayed run_command(Frame& frame, Session* session, Child& child, const std::stri
   if (!lost && !ended.error.empty()) log::error("cannot execute " + printable(command, 200) + ": " + ended.error);
   if (ended.left > 0)
     log::step(std::to_string(ended.left) + " processes that the command left in the background go on, after it");
-  return {ended.status, lost, ended.cut_short, hung_up};
+  return {ended.status, lost, ended.cut_short, last};
 }
 
 Stayed hold(Frame& frame, Session& session, const std::string& announcement, const std::string& hint,
@@ -134,7 +134,7 @@ Stayed hold(Frame& frame, Session& session, const std::string& announcement, con
     throw;
   }
   leave();
-  return {signal == 0 ? status_done : status_signal + signal, loss.why(), false, signal == SIGHUP};
+  return {signal == 0 ? status_done : status_signal + signal, loss.why(), false, signal};
 }
 
 }  // namespace zk

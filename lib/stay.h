@@ -27,7 +27,7 @@ struct Stayed {
   int status = status_done;           // the command's; of holding 0, or 128+N after signal N
   std::optional<std::string> lost{};  // why the right to be there was lost, if it was
   bool stopped = false;               // the command was, by us
-  bool hung_up = false;               // the terminal is gone: nobody waits for what comes after
+  int signal = 0;                     // the last one that we were sent meanwhile
 };
 
 /// --grace, checked against the session that we got; 3 s, or less if the session timeout is short. Throws Refused.

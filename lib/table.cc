@@ -74,7 +74,8 @@ std::optional<TableState> TableState::parse(const std::string& data) {
     const Json object = Json::parse(data);
     const auto rule = parse_rule(object.at("rule").get<std::string>());
     if (!rule) return std::nullopt;
-    return TableState{object.at("seats"), *rule, object.at("begun")};
+    const TableState table{object.at("seats"), *rule, object.at("begun")};
+    return table.seats < 2 || table.seats > most_seats ? std::nullopt : std::optional(table);
   } catch (const Json::exception&) {
     return std::nullopt;
   }
@@ -106,7 +107,9 @@ Diner Diner::sit(Session& session, const TableRequest& request, const Until& unt
   check_path(request.path);
   Diner diner(session, request);
   diner.state_.about = request.about;
-  for (const int seat : neighbours_of(request.seat, request.seats)) diner.neighbours_.push_back({seat});
+  const auto [left, right] = neighbours_of(request.seat, request.seats);
+  diner.neighbours_.push_back({left});
+  if (right != left) diner.neighbours_.push_back({right});
   diner.sit_down(until);
   return diner;
 }
@@ -134,7 +137,7 @@ void Diner::sit_down(const Until& until) {
       throw Refused(request_.path + " is a table of " + std::to_string(found->seats) + " seats with the rule " +
                     std::string(name_of(found->rule)) + ", not of " + std::to_string(request_.seats) + " with " +
                     std::string(name_of(request_.rule)) + ": all must say the same");
-    state_.turn = turn_to_begin_with(living(until));
+    state_.turns = turns_to_begin_with({}, living(until));
     state_.since = wall_clock();
     try {
       const Outcome outcome =
@@ -150,6 +153,10 @@ void Diner::sit_down(const Until& until) {
     const auto there = session_->insist(until, [&] { return session_->get(ours); });
     if (there && there->stat.owner == session_->id()) {
       began_ = there->stat.czxid;
+      // A neighbour who sat down at the same time may have eaten before it saw us.
+      SeatState next = state_;
+      next.turns = turns_to_begin_with(state_.turns, living(until));
+      if (next.turns != state_.turns) write(next, {}, until);
       return;
     }
     if (there)
@@ -248,7 +255,8 @@ SeatState Diner::eating() const {
   next.holds = both();
   next.waits_for.reset();
   ++next.meals;
-  ++next.turn;
+  ++next.turns.left;
+  ++next.turns.right;
   return next;
 }
 
@@ -269,15 +277,10 @@ SeatState Diner::hungry(std::optional<int> waits_for) const {
 void Diner::take_fairly(const Until& until) {
   for (;;) {
     try {
-      const auto others = living(until);
-      if (const auto turn = turn_when_hungry(state_.turn, others); turn != state_.turn) {
-        SeatState next = hungry({});
-        next.turn = turn;  // the others are to know
-        write(next, {}, until);
-      }
+      const Beside others = living(until);
       Changes changes;
       for (const auto& neighbour : neighbours_) changes.push_back(neighbour.change);
-      if (may_eat(state_.turn, others)) {
+      if (may_eat(state_.turns, others)) {
         if (write(eating(), creating(both()), until)) return;
         // A fork is there all the same: its holder has just changed, or has no seat.
         if (!watch_forks(both(), changes, until)) continue;
@@ -294,16 +297,28 @@ void Diner::take_fairly(const Until& until) {
 void Diner::take_under_lock(const Until& until) {
   if (state_.phase != Phase::hungry) write(hungry({}), {}, until);
   auto lock = Lock::acquire(*session_, {.path = node("lock"), .about = request_.about}, until);
+  const auto release = [&] { lock->release(Until{}.within(session_->timeout())); };
+  try {
+    take_both(until);
+  } catch (const SessionLost&) {
+    throw;
+  } catch (...) {
+    release();
+    throw;
+  }
+  release();
+}
+
+void Diner::take_both(const Until& until) {
   for (;;) {
     try {
-      if (write(eating(), creating(both()), until)) break;
+      if (write(eating(), creating(both()), until)) return;
       Changes changes;
       if (watch_forks(both(), changes, until)) wait(changes, until);
     } catch (const ConnectionLoss&) {
       session_->wait_connected(until);
     }
   }
-  lock->release(Until{}.within(session_->timeout()));
 }
 
 void Diner::take_in_order(const std::vector<int>& forks, const Until& until) {
@@ -368,16 +383,19 @@ bool Diner::write(SeatState next, std::vector<Operation> operations, const Until
     at_ = at;
     return true;
   };
+  // Once it is on its way we have to know what becomes of it, or we would leave forks behind.
+  pause(Duration::zero(), until);
+  const Until known = Until{}.within(session_->timeout());
   for (;;) {
     try {
-      const Outcome outcome = session_->transact(operations).get(until);
+      const Outcome outcome = session_->transact(operations).get(known);
       if (outcome.code == Code::ok) return written(outcome.stats.back().mzxid);
       if (outcome.code == Code::node_exists) return false;
       if (outcome.code == Code::no_auth) throw Error(Code::no_auth, "write to", seat);
       throw SessionLost("its seat or a fork was deleted by someone else");
     } catch (const ConnectionLoss&) {
-      session_->insist(until, [&] { return session_->sync(seat); });
-      const auto there = session_->insist(until, [&] { return session_->stat(seat); });
+      session_->insist(known, [&] { return session_->sync(seat); });
+      const auto there = session_->insist(known, [&] { return session_->stat(seat); });
       if (there && there->version == version_ + 1) return written(there->mzxid);
     }
   }
@@ -400,14 +418,11 @@ void Diner::look(Neighbour& neighbour, const Until& until) {
   }
 }
 
-// The neighbours that sit there now.
-std::vector<SeatState> Diner::living(const Until& until) {
-  std::vector<SeatState> states;
-  for (auto& neighbour : neighbours_) {
+// Who sits beside us now.
+Beside Diner::living(const Until& until) {
+  for (auto& neighbour : neighbours_)
     if (!neighbour.change || neighbour.change->fired()) look(neighbour, until);
-    if (neighbour.state) states.push_back(*neighbour.state);
-  }
-  return states;
+  return {neighbours_.front().state, neighbours_.back().state};
 }
 
 // Answers false if none of them is held by anybody any more.

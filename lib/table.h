@@ -4,8 +4,8 @@
 // so two neighbours never eat at once, if each stops when its lease ends (Session::guard, with the forks). Who dies or
 // leaves lays down its forks with its session, and holds nobody back after that.
 //
-//  - fair: takes both forks in one transaction, if its turn is not ahead of a living neighbour's (seat.h). No deadlock;
-//    nobody starves as long as all stop eating some time; neighbours' meals differ by one at most.
+//  - fair: takes both forks in one transaction, if it is not ahead of a living neighbour (seat.h). No deadlock; nobody
+//    starves as long as all stop eating some time; neighbours' meals, since both sit there, differ by one at most.
 //  - ordered: takes the fork with the lower number first (Dijkstra). No deadlock; a quick neighbour may eat more often.
 //  - table: takes the lock of the whole table, waits until both forks are there, takes them, and lets go of the table.
 //    No deadlock, first come first served; nobody else may as much as try meanwhile.
@@ -70,9 +70,10 @@ class Diner {
 
   void sit_down(const Until& until);
   void look(Neighbour& neighbour, const Until& until);
-  std::vector<SeatState> living(const Until& until);
+  Beside living(const Until& until);
   void take_fairly(const Until& until);
   void take_under_lock(const Until& until);
+  void take_both(const Until& until);
   void take_in_order(const std::vector<int>& forks, const Until& until);
   SeatState hungry(std::optional<int> waits_for) const;
   SeatState holding(int fork) const;

@@ -38,8 +38,8 @@ class Philosopher {
   void sleep_meal(Duration time, const Until& until);
   Duration some(const Span& span);
   void tell(const char* event, const zk::Diner& diner, std::int64_t token = 0);
-  void print_tally(const zk::Diner& diner);
-  bool sated(const zk::Diner& diner) const { return options_.meals && eaten_ >= *options_.meals && diner.meals() >= 0; }
+  void print_tally();
+  bool sated() const { return options_.meals && eaten_ >= *options_.meals; }
 
   zk::Frame& frame_;
   const Options& options_;
@@ -47,6 +47,7 @@ class Philosopher {
   zk::Output out_;
   std::unique_ptr<zk::Session> session_;
   int eaten_ = 0;
+  int signal_ = 0;                                      // that ended a command
   std::int64_t longest_hunger_ = 0, whole_hunger_ = 0;  // milliseconds
 };
 
@@ -55,7 +56,8 @@ Duration Philosopher::some(const Span& span) {
 }
 
 void Philosopher::tell(const char* event, const zk::Diner& diner, std::int64_t token) {
-  const std::int64_t now = zk::wall_clock();
+  // A meal ended before its forks were put down; others may have taken them up since.
+  const std::int64_t now = std::string_view(event) == "done" ? diner.meal().done : zk::wall_clock();
   const auto hunger = diner.meal().eating - diner.meal().hungry;
   const bool eating = token != 0;
   std::string line;
@@ -72,7 +74,7 @@ void Philosopher::tell(const char* event, const zk::Diner& diner, std::int64_t t
   out_.write(line, frame_.until);
 }
 
-void Philosopher::print_tally(const zk::Diner&) {
+void Philosopher::print_tally() {
   const std::int64_t mean = eaten_ == 0 ? 0 : whole_hunger_ / eaten_;
   std::string line;
   if (options_.json) {
@@ -118,7 +120,9 @@ void Philosopher::run_meal(zk::Diner& diner, std::int64_t token) {
                                       .grace = zk::grace_within(options_.grace, session_->timeout())});
   if (ended.lost) throw zk::SessionLost(*ended.lost + (ended.stopped ? "; the meal was stopped" : ""));
   if (ended.status != 0) log::warning("the meal ended with status " + std::to_string(ended.status));
-  if (ended.status > zk::status_signal && frame_.interrupt != 0) throw zk::Stopped("interrupted");
+  // What was meant for us as well, and has ended it.
+  signal_ = frame_.interrupt != 0 ? frame_.interrupt : ended.signal;
+  if (signal_ != 0 && ended.status > zk::status_signal) throw zk::Stopped("interrupted");
 }
 
 void Philosopher::eat(zk::Diner& diner, std::int64_t token, const Until& until) {
@@ -133,7 +137,7 @@ void Philosopher::eat(zk::Diner& diner, std::int64_t token, const Until& until) 
 
 void Philosopher::live(zk::Diner& diner, const Until& until) {
   const bool thinks = options_.think.most > Duration::zero();
-  while (!sated(diner)) {
+  while (!sated() && !until.stop.stop_requested()) {
     if (thinks) {
       tell("thinking", diner);
       zk::pause(some(options_.think), until);
@@ -154,10 +158,10 @@ void Philosopher::live(zk::Diner& diner, const Until& until) {
       session_->unguard();
     }
     ++eaten_;
-    const bool last = interrupted || sated(diner) || until.stop.stop_requested() || until.expired();
+    const bool last = interrupted || sated() || until.stop.stop_requested() || until.expired();
     diner.put_forks(!thinks && !last, Until{}.within(session_->timeout()));
-    if (interrupted) std::rethrow_exception(interrupted);
     tell("done", diner, token);
+    if (interrupted) std::rethrow_exception(interrupted);
   }
 }
 
@@ -185,7 +189,7 @@ int Philosopher::run() {
     } catch (const zk::Stopped&) {
       // It was to go on until somebody says so, or it has not had its fill.
       const bool meant = !options_.meals && !options_.at_most;
-      status = meant ? zk::status_done : zk::status_signal + frame_.signals.received();
+      status = meant ? zk::status_done : zk::status_signal + (signal_ != 0 ? signal_ : frame_.signals.received());
     }
   } catch (const zk::SessionLost&) {
     throw;
@@ -194,7 +198,7 @@ int Philosopher::run() {
     throw;
   }
   leave();
-  print_tally(diner);
+  print_tally();
   return status;
 }
 

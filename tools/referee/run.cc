@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "child.h"
 #include "error.h"
 #include "identity.h"
 #include "log.h"
@@ -46,6 +47,7 @@ class Referee {
 
   zk::Frame& frame_;
   const Options& options_;
+  zk::Child guard_{{}};  // so that nobody takes us for present when we have been killed
   zk::Session session_;
   const bool alive_;
   zk::Output out_;
@@ -67,6 +69,7 @@ void Referee::be_present() {
         session_.create(node(zk::referee_node()), about, zk::Mode::ephemeral_sequential).get(frame_.until);
     if (made.code == zk::Code::ok) {
       mine_ = made.path;
+      guard_.keep(session_.will());
       return;
     }
     session_.make_directory(options_.table, "", frame_.until);
@@ -113,8 +116,7 @@ void Referee::read_records() {
       dinner_->note(record->first, *state, record->second, there->stat.czxid);
       dinner_->gone(record->first, record->second, zk::wall_clock());
     }
-    session_.insist(frame_.until, [&] { return session_.remove(node(name)); });
-  }
+  }  // it stays for other referees; who is the last at the table deletes it
 }
 
 // What we follow may be of different moments. If nothing has changed between two looks, all of the first held when the
@@ -225,7 +227,12 @@ int Referee::run() {
     follow();
   } catch (const zk::Stopped&) {
   }
-  report();
+  try {
+    report();
+  } catch (...) {
+    leave();
+    throw;
+  }
   leave();
   if (dinner_ && !zk::judge(*dinner_).overlaps.empty()) status = 1;
   return status;

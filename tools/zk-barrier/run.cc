@@ -257,14 +257,15 @@ int Visit::run() {
   const zk::Stayed stayed = inside(barrier);
   if (stayed.lost) return lost(*stayed.lost, stayed);
   const Until patient = options_.leave_wait ? frame_.until.within(*options_.leave_wait) : frame_.until;
-  const Until until = stayed.hung_up ? patient.within(session_->timeout()) : patient;
+  const bool hung_up = stayed.signal == SIGHUP;  // our terminal is gone: nobody waits for what comes after
+  const Until until = hung_up ? patient.within(session_->timeout()) : patient;
   try {
     leave(barrier, until);
   } catch (const zk::SessionLost& loss) {
     return lost(loss.what(), stayed);
   }
   log::step("left " + options_.path);
-  if (stayed.hung_up) return zk::status_signal + SIGHUP;
+  if (hung_up) return zk::status_signal + SIGHUP;
   if (dead_.empty()) {
     dead_ = await_end(barrier, until);
     if (!dead_.empty() && options_.ignore_crashes) log::warning(died(dead_, options_.path));
