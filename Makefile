@@ -5,6 +5,7 @@
 # make install         executables, man pages and completion (PREFIX=/usr/local DESTDIR=)
 # make faults          the fault campaign: every fault RUNS=20 times
 # make bench           measurements beside others, as ratios
+# make model           the algorithms that have a model, checked by Spin
 # make SAN=thread ...  the same in a build folder of its own (address, thread, undefined)
 #
 # A tool is a folder tools/NAME: its sources become build/bin/NAME. Nothing is listed here.
@@ -30,7 +31,7 @@ MANUALS := $(TOOLS:%=$(BUILD)/man/%.1)
 objects  = $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard $(1)/*.cc))
 SOURCES := $(wildcard lib/*.h lib/*.cc tools/*/*.h tools/*/*.cc test/unit/*.cc bench/*.cc)
 SHELLS  := $(wildcard scripts/*.sh test/*.bash test/*.bats) \
-           $(shell grep -lE '^\#!.*(bash|/sh)' $(wildcard scripts/* test/* bench/*) .ci/run 2>/dev/null)
+           $(shell grep -lE '^\#!.*(bash|/sh)' $(wildcard scripts/* test/* bench/* model/*) .ci/run 2>/dev/null)
 
 all: $(TOOLS:%=$(BUILD)/bin/%)
 
@@ -52,7 +53,7 @@ $(BUILD)/unit: $(call objects,test/unit) $(LIBRARY) | dependencies-test
 
 $(BUILD)/obj/test/unit/%.o: | dependencies-test
 
-$(BUILD)/barrier $(BUILD)/handover $(BUILD)/latency: $(BUILD)/%: $(BUILD)/obj/bench/%.o $(LIBRARY)
+$(BUILD)/barrier $(BUILD)/handover $(BUILD)/latency $(BUILD)/meals: $(BUILD)/%: $(BUILD)/obj/bench/%.o $(LIBRARY)
 	$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The manual is the help, in the manual's form: it cannot say anything else.
@@ -69,8 +70,11 @@ test: all $(BUILD)/unit $(MANUALS) dependencies-test dependencies-server depende
 faults: all dependencies-test dependencies-server dependencies-demo
 	BIN=$(OUT)/bin RUNS=$(RUNS) BATS_TEST_TIMEOUT=3600 test/run test/faults.bats
 
-bench: all dependencies-server dependencies-bench $(BUILD)/barrier $(BUILD)/handover $(BUILD)/latency
+bench: all dependencies-server dependencies-bench $(BUILD)/barrier $(BUILD)/handover $(BUILD)/latency $(BUILD)/meals
 	bench/run
+
+model: dependencies-model
+	model/run
 
 check: dependencies-check
 	clang-format --dry-run -Werror $(SOURCES)
@@ -88,13 +92,14 @@ dependencies-server: | dependencies-build
 dependencies-demo: | dependencies-server
 dependencies-test: | dependencies-demo
 dependencies-bench: | dependencies-test
+dependencies-model: | dependencies-build
 dependencies-%:
 	@scripts/install-deps $*
 
 clean:
 	rm -rf build build-address build-thread build-undefined
 
-.PHONY: all demo test faults bench check install clean
+.PHONY: all demo test faults bench model check install clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -44,7 +44,7 @@ class Child {
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
-  /// From now on, until the command has ended or this object is destroyed, `will` is carried out should we be killed.
+  /// From now on, until it gets another one or this object is destroyed, `will` is carried out should we be killed.
   /// Does not block.
   void keep(const Will& will);
 

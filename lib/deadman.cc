@@ -258,6 +258,11 @@ class Deadman {
   [[noreturn]] void end_with(const Report& last) {
     report(last);
     if (tool_gone_) take_terminal_back();
+    while (!tool_gone_ && will_ && will_->session != 0) {  // there is a will, and the tool may be killed yet
+      const auto [order, rest] = receive(0);
+      if (order && order->kind == Order::Kind::will) will_ = Will::decode(rest);
+      tool_gone_ = !order;
+    }
     if (tool_gone_ && will_) will_->carry_out();
     _exit(0);
   }

@@ -78,8 +78,9 @@ bool may_eat(const Turns& turns, const Beside& others) {
 }
 
 Turns turns_to_begin_with(const Turns& turns, const Beside& others) {
-  return {others.left ? std::max(turns.left, others.left->turns.right) : turns.left,
-          others.right ? std::max(turns.right, others.right->turns.left) : turns.right};
+  const auto caught_up = [](std::int64_t mine, std::int64_t theirs) { return theirs - mine > 1 ? theirs : mine; };
+  return {others.left ? caught_up(turns.left, others.left->turns.right) : turns.left,
+          others.right ? caught_up(turns.right, others.right->turns.left) : turns.right};
 }
 
 }  // namespace zk

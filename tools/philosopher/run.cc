@@ -137,7 +137,8 @@ void Philosopher::eat(zk::Diner& diner, std::int64_t token, const Until& until) 
 
 void Philosopher::live(zk::Diner& diner, const Until& until) {
   const bool thinks = options_.think.most > Duration::zero();
-  while (!sated() && !until.stop.stop_requested()) {
+  while (!sated()) {
+    zk::pause(Duration::zero(), until);  // it may be over
     if (thinks) {
       tell("thinking", diner);
       zk::pause(some(options_.think), until);

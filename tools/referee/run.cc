@@ -165,10 +165,11 @@ void Referee::look_for_deadlock() {
   else if (!alive_)
     out_.write(zk::local_time(deadlocks_.back().seen) + "  deadlock: " + words + "\n", frame_.until);
   if (!options_.break_deadlock) return;
-  log::warning("deadlock: asking seat " + std::to_string(ring[0]) + " to put its fork down");
-  asked_ = ring[0];
+  // Who has eaten most waits most easily.
+  asked_ = *std::ranges::max_element(ring, {}, [&](int seat) { return seats[static_cast<std::size_t>(seat)]->meals; });
+  log::warning("deadlock: asking seat " + std::to_string(*asked_) + " to put its fork down");
   session_.insist(frame_.until, [&] {
-    return session_.create(node(zk::request_node(ring[0])), zk::Identity::mine("referee").json(), zk::Mode::ephemeral);
+    return session_.create(node(zk::request_node(*asked_)), zk::Identity::mine("referee").json(), zk::Mode::ephemeral);
   });
 }
 
@@ -177,7 +178,8 @@ void Referee::paint() {
   painted_ = zk::Clock::now();
   if (!alive_ || !dinner_) return;
   std::string picture = "\033[H\033[J" + board(options_.table, *dinner_, zk::wall_clock());
-  if (!ring_.empty()) picture += "\nDEADLOCK: " + in_words(deadlocks_.back(), table_->seats) + "\n";
+  if (!ring_.empty()) picture += "DEADLOCK: " + in_words(deadlocks_.back(), table_->seats) + "\n";
+  picture.pop_back();  // or a pane that is just high enough would lose its first line
   out_.write(picture, frame_.until);
 }
 
