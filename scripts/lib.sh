@@ -65,6 +65,7 @@ scene() {
 }
 
 strike() { # takes the stage down, whatever state it is in
+  trap '' INT TERM HUP # a second one, as from zk-server when its terminal goes away, must not leave half of it
   local name pid
   set +e
   exec 2>/dev/null # Bash would report there whom we kill
