@@ -12,13 +12,21 @@
 // Somebody killed holds the others up for the time of its session and no longer. Should it be counted in that time, the
 // others are told as of one who died inside (will.h makes that time short).
 //
-// Cost, for each member of a generation, however many there are: 2 writes (it arrives, it leaves) and 8 or 9 reads; for
-// the generation 2 writes more. Each watches the barrier's folder, and one other member. See bench/README.md.
+// Cost, for each member of a generation, however many there are: 2 writes (it arrives, it leaves) and some 9 reads; one
+// of the arrivals also opens, one of the leavings also ends it, or one write more does. Each watches the barrier's
+// folder and one other member. See bench/README.md.
 //
 // Source: ZooKeeper Recipes, "Double Barriers", whose faults (reuse, ghosts, late comers, a crash taken for a leave)
 // this does not have: the roster is decided in one transaction that checks all who are in it. The steps are pure
-// (roster.h); the nodes are in docs/znodes.md. The algorithm itself is checked by model/barrier.pml; what is proved
-// there, and in which bounds: see its head.
+// (roster.h); the nodes are in docs/znodes.md.
+//
+// Proved for the algorithm by Spin (model/barrier.pml, `make model`), over all interleavings of reads, transactions,
+// watches, crashes, ends of sessions and time-outs: agreement on the roster; nobody is counted whose session has ended
+// or who has given up; an end only when all have left or died, and the dead are named; one generation at a time; nobody
+// hangs. Bounds: 3 processes that come twice, N of 2 or 3, with a crash or the end of a session; 3 that come once, with
+// two crashes and the end of a session; 2 that come twice, with two of each; 4 that come once, without. The model's
+// head has them all, and what it leaves out: replies lost within a session, ids that come twice, nodes that others
+// delete.
 #pragma once
 #include <cstdint>
 #include <functional>
