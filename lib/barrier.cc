@@ -69,9 +69,7 @@ void Barrier::take_part(const Until& until, const Looked& looked) {
       if (looked) looked(state_, seen_);
       wait(until);
     } catch (const ConnectionLoss&) {
-      session_->wait_connected(until);
-      current_ = false;
-      state_change_.reset();
+      look_anew(until);
     }
   }
 }
@@ -208,9 +206,7 @@ std::vector<std::string> Barrier::await_crash(const Until& until) {
       else
         wait(until);
     } catch (const ConnectionLoss&) {
-      session_->wait_connected(until);
-      current_ = false;
-      state_change_.reset();
+      look_anew(until);
     }
   }
 }
@@ -234,9 +230,7 @@ void Barrier::leave(const Until& until) {
       else
         write(step, until);
     } catch (const ConnectionLoss&) {
-      session_->wait_connected(until);
-      current_ = false;
-      state_change_.reset();
+      look_anew(until);
     }
   }
 }
@@ -259,9 +253,7 @@ std::vector<std::string> Barrier::await_end(bool to_the_end, const Until& until,
       if (looked) looked(state_, seen_);
       wait(until);
     } catch (const ConnectionLoss&) {
-      session_->wait_connected(until);
-      current_ = false;
-      state_change_.reset();
+      look_anew(until);
     }
   }
 }
@@ -283,6 +275,13 @@ void Barrier::read(const std::optional<Node>& folder) {
   version_ = folder ? folder->stat.version : 0;
   const BarrierState empty{.members = request_.members};
   state_ = folder && !folder->data.empty() ? read_state(request_.path, folder->data) : empty;
+}
+
+// After a lost connection nothing that was seen counts.
+void Barrier::look_anew(const Until& until) {
+  session_->wait_connected(until);
+  current_ = false;
+  state_change_.reset();
 }
 
 // The state first, then the children; these only if the state does not say already that the waiting is over.

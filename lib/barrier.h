@@ -92,6 +92,7 @@ class Barrier {
   bool inside() const;
   bool over() const;
   void look(const Until& until);
+  void look_anew(const Until& until);
   void read(const std::optional<Node>& folder);
   bool write(const Step& step, const Until& until, bool arriving = false);
   void wait(const Until& until);
