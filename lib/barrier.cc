@@ -19,6 +19,14 @@ BarrierState read_state(const std::string& path, const std::string& data) {
   return *state;
 }
 
+// The end of a generation removes two nodes of each member in one transaction, and a server drops the connection of
+// whoever sends more than 1 MiB. All members have to decide alike, so it goes by the longest ids and a long chroot.
+void check_members(const std::string& path, int members) {
+  constexpr std::size_t most = 900'000, around_a_path = 64 + 50 + 256;
+  if (2 * static_cast<std::size_t>(members) * (path.size() + around_a_path) > most)
+    throw Refused("the path " + printable(path, 100) + " is too long for " + std::to_string(members) + " members");
+}
+
 }  // namespace
 
 // --- entering ---
@@ -26,6 +34,7 @@ BarrierState read_state(const std::string& path, const std::string& data) {
 Barrier Barrier::enter(Session& session, const BarrierRequest& request, const Until& until, const Looked& looked) {
   check_path(request.path);
   check_name("id", request.id);
+  check_members(request.path, request.members);
   Barrier barrier(session, request);
   try {
     barrier.take_part(until, looked);
@@ -271,7 +280,9 @@ void Barrier::go_on_with(Session& session, const Until& until) {
 // --- looking, writing, waiting ---
 
 void Barrier::read(const std::optional<Node>& folder) {
-  folder_ = folder ? folder->stat.czxid : 0;
+  if (folder && folder->stat.owner != 0)
+    throw Refused(request_.path + " is an ephemeral node, and can have no members");
+  folder_ = folder ? folder->stat.czxid + 1 : 0;
   version_ = folder ? folder->stat.version : 0;
   const BarrierState empty{.members = request_.members};
   state_ = folder && !folder->data.empty() ? read_state(request_.path, folder->data) : empty;
@@ -314,8 +325,10 @@ bool Barrier::write(const Step& step, const Until& until, bool arriving) {
     listing = session_->children(request_.path);
   current_ = false;
   const Outcome outcome = writing.get(until);
-  if (outcome.code == Code::no_auth) throw Error(Code::no_auth, "write to", request_.path);
-  if (outcome.code != Code::ok) {
+  const bool done = outcome.code == Code::ok;
+  if (!done && outcome.code != Code::bad_version && outcome.code != Code::no_node && outcome.code != Code::node_exists)
+    throw Error(outcome.code, "write to", request_.path);
+  if (!done) {
     state_change_.reset();
     return false;
   }

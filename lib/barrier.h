@@ -54,8 +54,8 @@ class Barrier {
  public:
   /// Blocks until we are inside, or `until` ends. May enter although `until` has ended, if that came first; else no
   /// node of ours remains, or none longer than the session. Throws TimedOut, Stopped, SessionLost; Refused if the
-  /// others want another number of members, or our id is there already; Unknown if we gave up and the server did not
-  /// say in time what came first.
+  /// others want another number of members, our id is there already, or there are too many for so long a path; Unknown
+  /// if we gave up and the server did not say in time what came first.
   static Barrier enter(Session& session, const BarrierRequest& request, const Until& until, const Looked& looked = {});
 
   std::int64_t generation() const { return generation_; }
@@ -103,7 +103,7 @@ class Barrier {
   std::string name_;  // ours, once we are here
 
   // What was seen last.
-  std::int64_t folder_ = 0;  // its czxid: another one is another barrier. 0: there is none
+  std::int64_t folder_ = 0;  // its czxid and 1: another one is another barrier. 0: there is none
   BarrierState state_;
   int version_ = 0;  // of the folder's data
   Attendance seen_;

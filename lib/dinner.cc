@@ -117,6 +117,11 @@ void Dinner::note(int seat, const SeatState& state, std::int64_t began, std::int
     const auto hungry = found->state.phase == Phase::hungry ? found->state.since : state.since;
     found->meals.try_emplace(at, Meal{.number = state.meals, .token = at, .hungry = hungry, .eating = state.since});
   }
+  // Of an older one that is not among the recent ones we shall never hear when its forks were put down.
+  std::erase_if(found->meals, [&](const auto& entry) {
+    const auto& [token, meal] = entry;
+    return meal.put == 0 && token != at && meal.number < state.meals;
+  });
   found->unseen = state.meals - static_cast<std::int64_t>(found->meals.size());
   found->state = state;
 }
@@ -147,7 +152,8 @@ Verdict judge(const Dinner& dinner) {
   verdict.overlaps = overlaps(all, dinner.seats());
   for (const auto& a : dinner.sittings())
     for (const auto& b : dinner.sittings())
-      if (&a < &b && are_neighbours(a.seat, b.seat, dinner.seats()))
+      // Whose meals have not all been seen, nobody can tell how far they were apart.
+      if (&a < &b && are_neighbours(a.seat, b.seat, dinner.seats()) && a.unseen == 0 && b.unseen == 0)
         verdict.largest_difference = std::max(verdict.largest_difference, largest_difference(a, b));
   return verdict;
 }

@@ -60,7 +60,8 @@ struct Verdict {
   std::vector<Seat> seats;
   std::size_t most_at_once = 0;  // eating
   std::vector<Overlap> overlaps{};
-  /// Between neighbours, counted from when both sat there, as long as both are known to have lived.
+  /// Between neighbours all of whose meals have been seen, counted from when both sat there, as long as both are known
+  /// to have lived.
   std::int64_t largest_difference = 0;
 };
 Verdict judge(const Dinner& dinner);

@@ -64,6 +64,11 @@ void Output::when_reader_goes(std::function<void()> gone) {
 }
 
 // Answers whether the descriptor has something to say: room, or that its reader has gone.
+bool Output::ready() const {
+  pollfd source{fd_, POLLOUT, 0};
+  return poll(&source, 1, 0) == 1;
+}
+
 bool Output::wait(short events, const Until& until) {
   const Bell bell(until.stop);
   pollfd sources[] = {{fd_, events, 0}, {bell.fd(), POLLIN, 0}};

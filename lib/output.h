@@ -31,6 +31,9 @@ class Output {
   /// after this object is gone.
   void when_reader_goes(std::function<void()> gone);
 
+  /// Whether a line would be written without waiting.
+  bool ready() const;
+
   bool is_terminal() const { return terminal_; }
 
  private:

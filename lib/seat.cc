@@ -77,10 +77,8 @@ bool may_eat(const Turns& turns, const Beside& others) {
          (!others.right || turns.right <= others.right->turns.left);
 }
 
-Turns turns_to_begin_with(const Turns& turns, const Beside& others) {
-  const auto caught_up = [](std::int64_t mine, std::int64_t theirs) { return theirs - mine > 1 ? theirs : mine; };
-  return {others.left ? caught_up(turns.left, others.left->turns.right) : turns.left,
-          others.right ? caught_up(turns.right, others.right->turns.left) : turns.right};
+Turns turns_to_begin_with(const Beside& others) {
+  return {others.left ? others.left->turns.right : 0, others.right ? others.right->turns.left : 0};
 }
 
 }  // namespace zk

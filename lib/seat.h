@@ -77,7 +77,7 @@ std::pair<int, int> forks_of(int seat, int seats);
 /// of the next.
 bool may_eat(const Turns& turns, const Beside& others);
 
-/// Of one who sits down: behind each neighbour by one at most, so that nobody has to wait until it has caught up.
-Turns turns_to_begin_with(const Turns& turns, const Beside& others);
+/// Of one who sits down: as often as each neighbour, so that nobody has to wait until it has caught up.
+Turns turns_to_begin_with(const Beside& others);
 
 }  // namespace zk

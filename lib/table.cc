@@ -137,14 +137,19 @@ void Diner::sit_down(const Until& until) {
       throw Refused(request_.path + " is a table of " + std::to_string(found->seats) + " seats with the rule " +
                     std::string(name_of(found->rule)) + ", not of " + std::to_string(request_.seats) + " with " +
                     std::string(name_of(request_.rule)) + ": all must say the same");
-    state_.turns = turns_to_begin_with({}, living(until));
+    state_.turns = turns_to_begin_with(living(until));
     state_.since = wall_clock();
+    // The folder is written as well: of two who sit down at the same time one goes round again, and sees the other one.
+    // Nor may a neighbour have eaten or gone since we took over its count.
+    std::vector<Operation> operations{
+        {Operation::Kind::set, request_.path, found->json(), Mode::persistent, folder->stat.version},
+        {Operation::Kind::create, ours, state_.json(), Mode::ephemeral}};
+    for (const auto& neighbour : neighbours_)
+      if (neighbour.state)
+        operations.push_back(
+            {Operation::Kind::check, node(seat_node(neighbour.seat)), "", Mode::persistent, neighbour.version});
     try {
-      const Outcome outcome =
-          session_
-              ->transact({{Operation::Kind::check, request_.path, "", Mode::persistent, folder->stat.version},
-                          {Operation::Kind::create, ours, state_.json(), Mode::ephemeral}})
-              .get(until);
+      const Outcome outcome = session_->transact(operations).get(until);
       if (outcome.code == Code::no_auth) throw Error(Code::no_auth, "sit down at", request_.path);
       if (outcome.code != Code::ok && outcome.code != Code::node_exists) continue;
     } catch (const ConnectionLoss&) {
@@ -153,10 +158,6 @@ void Diner::sit_down(const Until& until) {
     const auto there = session_->insist(until, [&] { return session_->get(ours); });
     if (there && there->stat.owner == session_->id()) {
       began_ = there->stat.czxid;
-      // A neighbour who sat down at the same time may have eaten before it saw us.
-      SeatState next = state_;
-      next.turns = turns_to_begin_with(state_.turns, living(until));
-      if (next.turns != state_.turns) write(next, {}, until);
       return;
     }
     if (there)
@@ -407,6 +408,7 @@ void Diner::look(Neighbour& neighbour, const Until& until) {
     auto [reading, change] = session_->watch(seat);
     if (const auto there = reading.get(until)) {
       neighbour.state = SeatState::parse(there->data);
+      neighbour.version = there->stat.version;
       neighbour.change = change;
       return;
     }

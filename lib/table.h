@@ -61,6 +61,7 @@ class Diner {
   struct Neighbour {
     int seat;
     std::optional<SeatState> state{};  // nullopt: nobody sits there
+    int version = 0;                   // of its node
     std::optional<Watch> change{};
   };
 

@@ -275,6 +275,23 @@ leaves_by() {
   done
 }
 
+@test "philosopher who comes back has eaten as often as its neighbour, and does not eat twice in a row" {
+  start referee referee --json /t
+  sit_down 0 /t 2 fair --think 2s --eat 0 --meals 3
+  sit_down 1 /t 2 fair --think 1m --eat 0
+  wait_for 20 "the first meal" each_has_eaten 1 0
+  signal TERM p1
+  finish p1
+  start again philosopher --json --meals 3 --think 1ms --eat 0 --seat 1 --seats 2 /t
+  finish again
+  assert_success
+  finish p0
+  assert_success
+  finish referee
+  assert_success
+  assert_equal "$(json largest_difference <<<"$output")" 1
+}
+
 # --- what it says ---
 
 @test "philosopher tells each event in a line for people" {

@@ -369,3 +369,20 @@ shows() { screen capture-pane -p | grep -qE -- "$1"; }
   screen kill-server
   assert_no_table /t
 }
+
+@test "referee whose session was lost tells what it has seen until then, and ends with 120" {
+  start referee referee --json --session-timeout 1s /t
+  wait_for 5 "the referee" zk-node exists -q /t
+  dine /t 2 fair --think 5ms --eat 5ms
+  wait_for 20 "some meals" each_has_eaten 3 0 1
+  signal STOP referee
+  wait_for 10 "its session to end" eval '! zk-node ls /t | grep -q referee'
+  signal CONT referee
+  for i in 0 1; do
+    signal TERM "p$i"
+    finish "p$i"
+  done
+  finish referee
+  assert_failure 120
+  assert_output --partial '"event":"report"'
+}

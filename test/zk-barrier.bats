@@ -267,6 +267,21 @@ refuses() {
   assert_empty_barrier /b
 }
 
+@test "zk-barrier goes on when its command lives through HUP" {
+  member b -m 2 /b
+  start a zk-barrier --id a -m 2 /b -- bash -c 'trap "echo reloaded >>log" HUP; echo in >>log; until test -e a.go; do sleep 0.02; done; exit 7'
+  wait_inside b
+  wait_for 5 "its command" grep -qx in log
+  signal HUP a
+  wait_for 5 "its command to have it" grep -qx reloaded log
+  touch a.go
+  wait_shows 'open a:left b:inside'
+  release b
+  leaves b
+  finish a
+  assert_failure 7
+}
+
 # --- only to start together ---
 
 @test "zk-barrier --enter-only starts together, and runs its command after it has left" {
@@ -642,6 +657,10 @@ for n, data in enumerate([b"", b"\xff\xfe\x1b[31m", b"null", b"[1]", b"{", b"[" 
     run -0 awk '$1 == "in" { id = substr($4, 2); if (NF - 4 != id % 2 + 1) print }' log
     assert_output ''
   done
+}
+
+@test "zk-barrier refuses more members than one transaction can end" {
+  refuses 'is too long for 1000 members' -m 1000 "/$(printf 'x%.0s' {1..600})" true
 }
 
 @test "zk-barrier refuses an id that is here already, and says whose it is" {

@@ -220,3 +220,17 @@ TEST_CASE("a deadlock of hostile states is found without hanging") {
   CHECK(ring_of({waiting({0}, 0)}) == std::vector{0});
   CHECK(ring_of({waiting({0, 1, 2, 3}, 3), waiting({0, 1, 2, 3}, 3)}) == std::vector{0});
 }
+
+TEST_CASE("of a meal whose end was missed, and is not told any more, nobody says that it lasts") {
+  Dinner dinner(2);
+  dinner.note(0, state_of(Phase::thinking, 0), 1, 1);
+  dinner.note(1, state_of(Phase::thinking, 0), 2, 2);
+  dinner.note(0, state_of(Phase::eating, 1), 1, 10);
+  dinner.note(0, state_of(Phase::thinking, 30, {meal(30, 100, 101)}), 1, 102);
+  dinner.note(1, state_of(Phase::thinking, 1, {meal(1, 50, 51)}), 2, 52);
+  const auto verdict = judge(dinner);
+  CHECK(verdict.overlaps.empty());
+  CHECK(verdict.most_at_once == 1);
+  CHECK(verdict.seats[0].unseen == 29);
+  CHECK(verdict.largest_difference == 0);  // nobody can tell
+}

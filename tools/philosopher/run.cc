@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
+#include <utility>
 
 #include "child.h"
 #include "ending.h"
@@ -45,6 +46,7 @@ class Philosopher {
   const Options& options_;
   std::mt19937_64 random_;
   zk::Output out_;
+  std::string unsaid_;
   std::unique_ptr<zk::Session> session_;
   int eaten_ = 0;
   int signal_ = 0;                                      // that ended a command
@@ -71,7 +73,11 @@ void Philosopher::tell(const char* event, const zk::Diner& diner, std::int64_t t
     if (eating && std::string_view(event) == "eating") line += "  hungry for " + std::to_string(hunger) + "ms";
     line += "\n";
   }
-  out_.write(line, frame_.until);
+  // Nobody waits for a fork because nobody reads what we say: then it is said later.
+  unsaid_ += line;
+  const bool holds_forks = std::string_view(event) == "eating";
+  if (holds_forks && !out_.ready()) return;
+  out_.write(std::exchange(unsaid_, {}), frame_.until);
 }
 
 void Philosopher::print_tally() {

@@ -228,6 +228,9 @@ int Referee::run() {
   try {
     follow();
   } catch (const zk::Stopped&) {
+  } catch (const zk::SessionLost&) {
+    report();  // what was seen until then
+    throw;
   }
   try {
     report();

@@ -220,14 +220,19 @@ zk::Stayed Visit::inside(zk::Barrier& barrier) {
 }
 
 void Visit::leave(zk::Barrier& barrier, const Until& until) {
+  const auto leave_by = [&](const Until& limit) {
+    try {
+      barrier.leave(limit);
+    } catch (const zk::TimedOut&) {
+      throw zk::Unknown("gave up waiting for ZooKeeper; whether we count as one who has left " + options_.path +
+                        " is unknown");
+    }
+  };
   try {
-    barrier.leave(until);
+    leave_by(until);
   } catch (const zk::Stopped&) {
-    barrier.leave(Until{}.within(session_->timeout()));  // whoever is in a hurry leaves all the same
+    leave_by(Until{}.within(session_->timeout()));  // whoever is in a hurry leaves all the same
     throw;
-  } catch (const zk::TimedOut&) {
-    throw zk::Unknown("gave up waiting for ZooKeeper; whether we count as one who has left " + options_.path +
-                      " is unknown");
   }
 }
 
@@ -257,7 +262,9 @@ int Visit::run() {
   const zk::Stayed stayed = inside(barrier);
   if (stayed.lost) return lost(*stayed.lost, stayed);
   const Until patient = options_.leave_wait ? frame_.until.within(*options_.leave_wait) : frame_.until;
-  const bool hung_up = stayed.signal == SIGHUP;  // our terminal is gone: nobody waits for what comes after
+  // Our terminal is gone, and the stay ended of it: nobody waits for what comes after. To a command that lives on, HUP
+  // meant something else.
+  const bool hung_up = stayed.signal == SIGHUP && stayed.status == zk::status_signal + SIGHUP;
   const Until until = hung_up ? patient.within(session_->timeout()) : patient;
   try {
     leave(barrier, until);
