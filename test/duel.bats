@@ -256,6 +256,7 @@ kill_barrier() {
   kill_barrier bob
   see ana 'bob has died, and forfeits'
   see ana 'The winner is ana.'
+  see ana 'Again\?'
   keys ana n
   gone ana 0
 }
@@ -268,6 +269,7 @@ kill_barrier() {
   leave ana
   see ana 'bob             forfeit      1      0'
   see ana 'The winner is ana.'
+  see ana 'Again\?'
   keys ana n
   gone ana 0
 }
