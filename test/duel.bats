@@ -245,6 +245,7 @@ kill_barrier() {
   see ana 'The winner is ana.'
   run -0 zk-node get /duel/score/1/bob
   assert_output 'forfeit 3 1 0'
+  see ana 'Again\?'
   keys ana n
   gone ana 0
 }
@@ -299,6 +300,7 @@ kill_barrier() {
   gone bob 120
   shows bob 'you forfeit the duel'
   proxy_mode pass
+  see ana 'Again\?'
   keys ana n
   gone ana 0
   run -0 zk-node get /duel/score/1/bob
@@ -382,6 +384,7 @@ kill_barrier() {
   see ana 'The winner is cem.'
   see cem 'The winner is cem.'
   assert_equal "$(table cem)" "$(table ana)"
+  see ana 'Again\?'
   keys ana n
   keys cem n
   gone ana 0
