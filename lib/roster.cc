@@ -130,6 +130,7 @@ std::optional<BarrierState> BarrierState::parse(const std::string& data) {
     const auto phase = std::ranges::find_if(phases, [&](const auto& entry) { return entry.second == word; });
     if (phase == std::end(phases) || state.members < 1 || state.generation < 0) return std::nullopt;
     state.phase = phase->first;
+    if (state.phase == Phase::open && state.generation == 0) return std::nullopt;
     for (const auto& name : object.at("roster").get<std::vector<std::string>>()) {
       auto member = Member::parse(name);
       if (!member) return std::nullopt;

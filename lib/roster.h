@@ -45,8 +45,7 @@ struct BarrierState {
   };
 
   int members = 0;              // how many a generation has
-  std::int64_t generation = 0;  // called, open or, when forming, the last that was. One that is called off is not
-                                // used again
+  std::int64_t generation = 0;  // that is open or, when forming, the last that was
   Phase phase = Phase::forming;
   std::vector<Member> roster{};        // by their ids: a member's place is its rank. Empty when forming
   std::vector<std::string> crashed{};  // ids of those in the roster who died inside

@@ -46,7 +46,7 @@ std::string fork_node(int fork) { return "fork-" + std::to_string(fork); }
 std::string record_node(int seat, std::int64_t began) {
   return std::string(record_prefix) + std::to_string(seat) + "-" + std::to_string(began);
 }
-std::string referee_node() { return std::string(referee_prefix); }
+std::string referee_node(std::int64_t session) { return std::string(referee_prefix) + std::to_string(session); }
 std::string request_node(int seat) { return std::string(request_prefix) + std::to_string(seat); }
 
 std::optional<int> parse_seat(const std::string& name) {
@@ -137,21 +137,8 @@ void Diner::sit_down(const Until& until) {
       throw Refused(request_.path + " is a table of " + std::to_string(found->seats) + " seats with the rule " +
                     std::string(name_of(found->rule)) + ", not of " + std::to_string(request_.seats) + " with " +
                     std::string(name_of(request_.rule)) + ": all must say the same");
-    state_.turns = turns_to_begin_with(living(until));
-    state_.since = wall_clock();
-    // The folder is written as well: of two who sit down at the same time one goes round again, and sees the other one.
-    // Nor may a neighbour have eaten or gone since we took over its count.
-    std::vector<Operation> operations{
-        {Operation::Kind::set, request_.path, found->json(), Mode::persistent, folder->stat.version},
-        {Operation::Kind::create, ours, state_.json(), Mode::ephemeral}};
-    for (const auto& neighbour : neighbours_)
-      if (neighbour.state)
-        operations.push_back(
-            {Operation::Kind::check, node(seat_node(neighbour.seat)), "", Mode::persistent, neighbour.version});
     try {
-      const Outcome outcome = session_->transact(operations).get(until);
-      if (outcome.code == Code::no_auth) throw Error(Code::no_auth, "sit down at", request_.path);
-      if (outcome.code != Code::ok && outcome.code != Code::node_exists) continue;
+      if (!take_seat(*folder, *found, until)) continue;
     } catch (const ConnectionLoss&) {
       session_->insist(until, [&] { return session_->sync(request_.path); });
     }
@@ -164,6 +151,25 @@ void Diner::sit_down(const Until& until) {
       throw Refused("seat " + std::to_string(request_.seat) + " of " + request_.path + " is taken by " +
                     who_sits(there) + "; if that one is dead, it is free when its session has ended");
   }
+}
+
+// Answers false if something has changed since the folder was read: then all is to be looked at again. True does not
+// mean that the seat is ours.
+bool Diner::take_seat(const Node& folder, const TableState& table, const Until& until) {
+  state_.turns = turns_to_begin_with(living(until));
+  state_.since = wall_clock();
+  // The folder is written as well: of two who sit down at the same time one goes round again, and sees the other one.
+  // Nor may a neighbour have eaten or gone since we took over its count.
+  std::vector<Operation> operations{
+      {Operation::Kind::set, request_.path, table.json(), Mode::persistent, folder.stat.version},
+      {Operation::Kind::create, node(seat_node(request_.seat)), state_.json(), Mode::ephemeral}};
+  for (const auto& neighbour : neighbours_)
+    if (neighbour.state)
+      operations.push_back(
+          {Operation::Kind::check, node(seat_node(neighbour.seat)), "", Mode::persistent, neighbour.version});
+  const Outcome outcome = session_->transact(operations).get(until);
+  if (outcome.code == Code::no_auth) throw Error(Code::no_auth, "sit down at", request_.path);
+  return outcome.code == Code::ok || outcome.code == Code::node_exists;
 }
 
 void Diner::await_all(const Until& until) {

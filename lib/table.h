@@ -28,6 +28,8 @@
 
 namespace zk {
 
+struct TableState;
+
 struct TableRequest {
   std::string path;  // the table's folder; created if missing, and deleted by the last who leaves
   int seat = 0, seats = 5;
@@ -70,6 +72,7 @@ class Diner {
   Diner(Session& session, const TableRequest& request) : session_(&session), request_(request) {}
 
   void sit_down(const Until& until);
+  bool take_seat(const Node& folder, const TableState& table, const Until& until);
   void look(Neighbour& neighbour, const Until& until);
   Beside living(const Until& until);
   void take_fairly(const Until& until);
@@ -118,8 +121,8 @@ std::string fork_node(int fork);
 /// Where one who leaves writes its last state, if a referee is there, who deletes it; by the seat and the transaction
 /// that made the seat's node.
 std::string record_node(int seat, std::int64_t began);
-/// Made, with a number behind it, by a referee: ephemeral.
-std::string referee_node();
+/// Made by a referee: ephemeral.
+std::string referee_node(std::int64_t session);
 /// Made by who wants the philosopher on that seat to put down what it holds, if it is waiting.
 std::string request_node(int seat);
 /// The seat that the name is of; nullopt if it is none.

@@ -1263,7 +1263,14 @@ memory() { awk '/^VmRSS/ { print $2 }' "/proc/$(pid_of "$1")/status"; } # NAME: 
   flood /a 2000
   after=$(memory w)
   assert [ "$((after - before))" -lt 8000 ]
-  sleep 1 # longer than the session lives without a heartbeat
+  # As long as a session lives without a heartbeat: that of one who is frozen.
+  zk create /beside
+  watching frozen --session-timeout 400ms /beside
+  wait_watched /beside
+  signal STOP frozen
+  wait_for 10 "the session of the frozen one to end" eval '! watched /beside'
+  signal KILL frozen
+  finish frozen
   assert_equal "$(watchers /a)" "$session"
   start reader cat w.fifo
   wait_for 5 "the final state" last_is reader version 2022

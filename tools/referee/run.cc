@@ -64,16 +64,13 @@ class Referee {
 // Whoever leaves the table writes its last state for us, if it sees that we are here.
 void Referee::be_present() {
   const std::string about = zk::Identity::mine("referee").json();
-  for (;;) {
-    const auto made =
-        session_.create(node(zk::referee_node()), about, zk::Mode::ephemeral_sequential).get(frame_.until);
-    if (made.code == zk::Code::ok) {
-      mine_ = made.path;
-      guard_.keep(session_.will());
-      return;
-    }
-    session_.make_directory(options_.table, "", frame_.until);
-  }
+  mine_ = node(zk::referee_node(session_.id()));
+  guard_.keep(session_.will());
+  const auto made = [&] {
+    const auto create = [&] { return session_.create(mine_, about, zk::Mode::ephemeral); };
+    return session_.insist(frame_.until, create).code != zk::Code::no_node;
+  };
+  while (!made()) session_.make_directory(options_.table, "", frame_.until);
 }
 
 void Referee::take_table(const std::string& data) {
@@ -123,10 +120,9 @@ void Referee::read_records() {
 // second began.
 bool Referee::confirmed(const std::vector<int>& ring) {
   const auto look = [&] {
-    std::vector<zk::Reply<std::optional<zk::Node>>> replies;
-    for (const int seat : ring) replies.push_back(session_.get(node(zk::seat_node(seat))));
     std::vector<std::optional<zk::Node>> nodes;
-    for (auto& reply : replies) nodes.push_back(reply.get(frame_.until));
+    for (const int seat : ring)
+      nodes.push_back(session_.insist(frame_.until, [&] { return session_.get(node(zk::seat_node(seat))); }));
     return nodes;
   };
   const auto first = look(), second = look();
