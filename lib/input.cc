@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "bell.h"
 #include "error.h"
@@ -45,6 +46,25 @@ Input read_input(std::size_t most, const Until& until) {
     input.bytes += some.substr(0, most - std::min(most, input.bytes.size()));
     input.all = input.size <= 16 * most;
     if (!input.all) return input;
+  }
+}
+
+std::optional<std::string> Lines::next(const Until& until, std::size_t most) {
+  const Bell bell(until.stop);
+  Buffer buffer;
+  for (std::size_t seen = 0;;) {
+    const auto end = rest_.find('\n', seen);
+    if (end != std::string::npos) {
+      std::string line = rest_.substr(0, end);
+      rest_.erase(0, end + 1);
+      return line;
+    }
+    if (rest_.size() > most) throw Refused("a line of standard input has more than " + std::to_string(most) + " bytes");
+    if (ended_) return rest_.empty() ? std::nullopt : std::optional(std::exchange(rest_, {}));
+    seen = rest_.size();
+    const auto some = read_some(buffer, bell, until);
+    ended_ = some.empty();
+    rest_ += some;
   }
 }
 

@@ -804,6 +804,8 @@ std::pair<Reply<std::optional<Node>>, Watch> Session::watch(const std::string& p
   return {{*this, impl_->get(path, watching)}, watch};
 }
 
+Watch Session::own_watch() { return {*this, std::make_shared<Watch::State>()}; }
+
 std::pair<Reply<Names>, Watch> Session::watch_children(const std::string& path) {
   check_path(path);
   Watching* const watching = impl_->new_watching(false);
@@ -1066,6 +1068,18 @@ void Watch::wait_any(const std::vector<const Watch*>& watches, const Until& unti
   std::unique_lock lock(impl.mutex);
   impl.wait(lock, until, what,
             [&] { return std::ranges::any_of(watches, [](const Watch* watch) { return watch->state_->fired; }); });
+}
+
+void Watch::fire() const {
+  auto& impl = *session_->impl_;
+  const std::lock_guard lock(impl.mutex);
+  state_->fired = true;
+  impl.changed.notify_all();
+}
+
+bool Watch::take() const {
+  const std::lock_guard lock(session_->impl_->mutex);
+  return std::exchange(state_->fired, false);
 }
 
 bool Watch::fired() const {

@@ -136,6 +136,11 @@ class Watch {
   /// Does not block.
   bool fired() const;
 
+  /// These two are for one that was made by Session::own_watch. Now; from any thread, without blocking.
+  void fire() const;
+  /// Whether it has fired; arms it again.
+  bool take() const;
+
  private:
   Session* session_;
   std::shared_ptr<State> state_;
@@ -196,6 +201,9 @@ class Session {
 
   /// As stat, and tells of the next change, also of the creation of a node that is not there.
   std::pair<Reply<std::optional<Stat>>, Watch> watch_stat(const std::string& path);
+
+  /// One that waits for something else than a node, along with those that do: it fires when somebody says so.
+  Watch own_watch();
 
   /// From now on subscriptions are possible. To be called once.
   void listen(Listener listener);
