@@ -23,7 +23,7 @@ override CPPFLAGS += -Ilib -MMD -MP -DZKUTILS_VERSION='"$(VERSION)"'
 override CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Werror -pthread $(SAN:%=-fsanitize=% -Wno-maybe-uninitialized)
 # An executable is one file that needs only libc: the C client comes from its archive. (A sanitizer has its own wishes.)
 override LDFLAGS  += -pthread $(if $(SAN),-fsanitize=$(SAN),-static-libstdc++ -static-libgcc)
-LDLIBS            := -l:libzookeeper_mt.a
+LDLIBS            := -l:libzookeeper_mt.a -l:libz.a
 
 LIBRARY := $(BUILD)/libzkutils.a
 TOOLS   := $(notdir $(wildcard tools/*))
