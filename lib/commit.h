@@ -1,0 +1,147 @@
+// Two-phase commit through ZooKeeper: what is kept where, and what follows from what is there. Pure.
+//
+//   REGISTER                          the register's random id
+//   REGISTER/members/<id>             who belongs to it: the id of its store, and the version it has on its disk
+//   REGISTER/alive/<id>               ephemeral: who is there and up to date, and where it can be asked
+//   REGISTER/coordinators/<k>         ephemeral: who coordinates
+//   REGISTER/tx/<k>-<n>               the n-th transaction of coordinator k, and its roster: who has to vote
+//   REGISTER/tx/<k>-<n>/yes-<id>      a vote, made once; or no-<id>, with the reason
+//   REGISTER/tx/<k>-<n>/committed     the decision
+//   REGISTER/log/<k>-<n>-<sequence>   the order of what was committed: the sequence + 1 is the version
+//
+// The decision is one transaction that checks that everybody in the roster has voted yes, and makes `committed` and the
+// entry in the log. Its opposite removes the votes that were seen and the transaction, which fails if `committed` is
+// there or a vote has come since. So one of them happens, once, whoever tries: the coordinator, or, should that die,
+// anybody. A transaction that is not there is not committed: presumed abort. That of a committed one therefore stays
+// until everybody in its roster has it on its disk.
+//
+// Source: J. Gray, "Notes on Data Base Operating Systems", 1978, for the two phases; J. Gray and L. Lamport, "Consensus
+// on Transaction Commit", 2006: it does not block because the votes and the decision are kept by a quorum.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "session.h"
+#include "transaction.h"
+
+namespace zk {
+
+struct RegisterPaths {
+  std::string root;
+  std::string members() const { return root + "/members"; }
+  std::string member(const std::string& id) const { return members() + "/" + id; }
+  std::string all_alive() const { return root + "/alive"; }
+  std::string alive(const std::string& id) const { return all_alive() + "/" + id; }
+  std::string coordinators() const { return root + "/coordinators"; }
+  std::string proposals() const { return root + "/tx"; }
+  std::string proposal(const std::string& id) const { return proposals() + "/" + id; }
+  std::string vote(const std::string& id, bool yes, const std::string& member) const {
+    return proposal(id) + (yes ? "/yes-" : "/no-") + member;
+  }
+  std::string committed(const std::string& id) const { return proposal(id) + "/committed"; }
+  std::string log() const { return root + "/log"; }
+};
+
+/// A transaction that somebody has begun.
+struct Proposal {
+  std::string id;
+  std::string about;  // who began it: JSON
+  std::vector<std::string> roster;
+  Transaction transaction;
+  std::int64_t order = 0;  // of two, the one with the lower number, or of the same the lower id, was begun first
+
+  bool asks(const std::string& member) const;
+  bool before(const Proposal& other) const;
+
+  std::string json() const;
+  /// nullopt for what is none.
+  static std::optional<Proposal> parse(const std::string& id, const Node& node);
+};
+
+/// Of coordinator `k`, from a transaction's or a coordinator's name; nullopt for names of something else.
+std::optional<std::int32_t> coordinator_of(const std::string& transaction);
+std::optional<std::int32_t> coordinator_number(const std::string& name);
+
+struct LogEntry {
+  std::string transaction;
+  std::int64_t version = 0;
+  std::string name;
+};
+
+/// Those among the names that are, in order.
+std::vector<LogEntry> log_entries(const std::vector<std::string>& names);
+
+/// Those that need not be kept: the transaction is gone from `proposals`, and it is not the newest, by which a replica
+/// sees whether it is up to date.
+std::vector<LogEntry> done_with(const std::vector<LogEntry>& log, const std::vector<std::string>& proposals);
+
+/// What is below a transaction.
+struct Votes {
+  std::set<std::string> yes, no;
+  bool committed = false;
+  std::vector<std::string> names;  // of all that is there
+
+  static Votes of(const std::vector<std::string>& children);
+  bool from(const std::string& member) const { return yes.contains(member) || no.contains(member); }
+};
+
+struct Verdict {
+  enum class Kind { wait, commit, abort } kind = Kind::wait;
+  std::string why{};                   // of an abort: a clause
+  std::vector<std::string> missing{};  // whose votes are waited for
+};
+
+/// What is to become of an undecided transaction. `give_up`: why nothing is waited for any more, or nothing.
+Verdict decide(const std::vector<std::string>& roster, const Votes& votes, const std::set<std::string>& alive,
+               const std::string& give_up);
+
+/// How many must vote yes: so many, or all, or, by default, a majority of those who are registered. Everybody who is
+/// there must in any case.
+struct Quorum {
+  int least = 0;  // 0: a majority
+  bool all = false;
+
+  /// `2`, `all`. Throws WrongUsage.
+  static Quorum parse(const std::string& text);
+};
+
+/// Who has to vote; or why nobody is asked.
+struct Roster {
+  std::vector<std::string> ids{};
+  std::string why_not{};
+};
+Roster roster_of(const std::set<std::string>& members, const std::set<std::string>& alive, const Quorum& quorum);
+
+/// Whether an earlier one that is undecided stands in the way: `undecided` in the order in which they were begun.
+bool has_to_wait(const Proposal& proposal, const std::vector<const Proposal*>& undecided);
+
+std::vector<Operation> commit_operations(const RegisterPaths& paths, const std::string& id,
+                                         const std::vector<std::string>& roster);
+/// For `abort` and for a committed one that everybody has: the transaction with all that was seen below it.
+std::vector<Operation> removal_operations(const RegisterPaths& paths, const std::string& id, const Votes& votes);
+
+/// What a member says of itself in REGISTER/members.
+struct Membership {
+  std::string store;
+  std::int64_t version = 0;
+
+  std::string json() const;
+  static std::optional<Membership> parse(const std::string& data);
+};
+
+/// Where one that is alive can be asked.
+struct Presence {
+  std::string about;  // who: JSON
+  std::string endpoint, key;
+
+  std::string json() const;
+  static std::optional<Presence> parse(const std::string& data);
+};
+
+/// A sentence's list: `a`, `a and b`, `a, b and c`; safe to show.
+std::string listed(const std::vector<std::string>& names);
+
+}  // namespace zk
