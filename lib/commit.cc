@@ -176,6 +176,13 @@ std::vector<Operation> removal_operations(const RegisterPaths& paths, const std:
   return operations;
 }
 
+std::vector<Operation> clearing_operations(const RegisterPaths& paths, const std::string& id, const Votes& votes,
+                                           const std::set<std::string>& holders) {
+  auto operations = removal_operations(paths, id, votes);
+  for (const auto& member : holders) operations.push_back({Operation::Kind::check, paths.member(member)});
+  return operations;
+}
+
 // --- what members say of themselves ---
 
 std::string Membership::json() const { return Json{{"store", store}, {"version", version}}.dump(); }

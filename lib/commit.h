@@ -120,8 +120,12 @@ bool has_to_wait(const Proposal& proposal, const std::vector<const Proposal*>& u
 
 std::vector<Operation> commit_operations(const RegisterPaths& paths, const std::string& id,
                                          const std::vector<std::string>& roster);
-/// For `abort` and for a committed one that everybody has: the transaction with all that was seen below it.
+/// The transaction with all that was seen below it, to abort it.
 std::vector<Operation> removal_operations(const RegisterPaths& paths, const std::string& id, const Votes& votes);
+/// The same, for a committed one that everybody has who is registered: that is so as long as `holders` are registered,
+/// of which there must be one.
+std::vector<Operation> clearing_operations(const RegisterPaths& paths, const std::string& id, const Votes& votes,
+                                           const std::set<std::string>& holders);
 
 /// What a member says of itself in REGISTER/members.
 struct Membership {

@@ -76,8 +76,11 @@ void Coordinator::enroll(const Until& until) {
 
 // --- handing over ---
 
+void Coordinator::check(const Transaction& transaction, const std::string& path) {
+  check_size(path, transaction.json().size() + most_beside_the_changes);
+}
+
 void Coordinator::submit(Transaction transaction, Done done) {
-  check_size(paths_.proposals(), transaction.json().size() + most_beside_the_changes);
   {
     const std::lock_guard lock(mutex_);
     submitted_.push_back({std::move(transaction), std::move(done)});
@@ -121,7 +124,8 @@ void Coordinator::work(const Until& until) {
       clear_up(until);
       if (!idle()) wait(until);
     } catch (const ConnectionLoss&) {
-      session_->wait_connected(until);
+      // What is read next must not be older than what we did.
+      session_->insist(until, [&] { return session_->sync(request_.path); });
       forget_what_was_seen();
     }
   }
@@ -242,10 +246,8 @@ void Coordinator::look_at_votes(const Until& until) {
 
 void Coordinator::take_votes(Flight& flight, const std::optional<Names>& children, const Until& until) {
   const auto& id = flight.proposal.id;
-  if (!children) {  // only we decide while our session lasts; so it is our own abort whose answer was lost
-    if (!flight.aborting) flight.why = "somebody else has settled it";
-    return aborted(flight);
-  }
+  // Only we decide while our session lasts: it is our own abort whose answer was lost, or somebody has meddled.
+  if (!children) return flight.aborting ? aborted(flight) : in_doubt(flight);
   const auto votes = Votes::of(*children);
   for (const auto& member : flight.proposal.roster) {
     if (flight.votes.from(member) || !votes.from(member)) continue;
@@ -337,6 +339,13 @@ void Coordinator::committed(Flight& flight, const LogEntry& entry) {
   tell({.what = What::committed, .transaction = flight.proposal.id, .version = entry.version});
 }
 
+void Coordinator::in_doubt(Flight& flight) {
+  flight.stage = Flight::Stage::over;
+  flight.done(
+      {.kind = Result::Kind::unknown, .transaction = flight.proposal.id, .why = "somebody else has settled it"});
+  flight.done = nullptr;
+}
+
 void Coordinator::aborted(Flight& flight) {
   flight.stage = Flight::Stage::over;
   tell({.what = What::aborted, .transaction = flight.proposal.id, .text = flight.why});
@@ -366,17 +375,24 @@ void Coordinator::await_acknowledgements() {
     flight.done(
         {.kind = Result::Kind::committed, .transaction = id, .version = flight.entry.version, .absent = absent});
     flight.done = nullptr;
-    if (absent.empty()) continue;
+    if (absent.empty() && !flight.acknowledged.empty()) continue;
     flight.stage = Flight::Stage::over;  // whoever acknowledges last clears up
   }
+}
+
+std::vector<Operation> Coordinator::clearing(const Flight& flight) const {
+  return clearing_operations(paths_, flight.proposal.id, flight.votes, flight.acknowledged);
 }
 
 void Coordinator::clear_up(const Until& until) {
   if (cleaning_) {
     const auto outcome = cleaning_->reply.get(until);
     for (const auto& id : cleaning_->transactions) {
-      // Should somebody have meddled, whoever comes after us finds what is left.
-      if (outcome.code == Code::ok) trimmable_.push_back(flights_.at(id).entry);
+      const auto& flight = flights_.at(id);
+      const bool alone = cleaning_->transactions.size() == 1;
+      const auto again = [&] { return session_->transact(clearing(flight)).get(until).code; };
+      // One that somebody has meddled with stays, for who comes after us; the others go.
+      if (outcome.code == Code::ok || (!alone && again() == Code::ok)) trimmable_.push_back(flight.entry);
       flights_.erase(id);
     }
     cleaning_.reset();
@@ -385,7 +401,7 @@ void Coordinator::clear_up(const Until& until) {
   std::vector<std::string> cleaned;
   for (auto& [id, flight] : flights_) {
     if (flight.stage != Flight::Stage::acknowledging || flight.done) continue;
-    const auto own = removal_operations(paths_, id, flight.votes);
+    const auto own = clearing(flight);
     operations.insert(operations.end(), own.begin(), own.end());
     cleaned.push_back(id);
   }

@@ -71,8 +71,10 @@ class Coordinator {
   /// Registers as a coordinator. Blocks for two round trips. Throws Refused if there is no such register.
   Coordinator(Session& session, const CoordinatorRequest& request, const Until& until);
 
-  /// Hands over a transaction; `done` is called from work(). From any thread, without blocking. Throws Refused if it is
-  /// too large.
+  /// Throws Refused if the transaction is too large.
+  static void check(const Transaction& transaction, const std::string& path);
+
+  /// Hands over a transaction; `done` is called from work(). From any thread, without blocking.
   void submit(Transaction transaction, Done done);
 
   /// There will be no more. From any thread.
@@ -127,6 +129,8 @@ class Coordinator {
   void abort(Flight& flight, const Until& until);
   void committed(Flight& flight, const LogEntry& entry);
   void aborted(Flight& flight);
+  void in_doubt(Flight& flight);
+  std::vector<Operation> clearing(const Flight& flight) const;
   void await_acknowledgements();
   void clear_up(const Until& until);
   void trim(const Until& until);

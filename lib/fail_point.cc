@@ -22,8 +22,9 @@ FailPoint FailPoint::parse(const std::string& text, const std::vector<std::strin
   return {point, how == "pause"};
 }
 
-void FailPoint::reach(const std::string& where) const {
+void FailPoint::reach(const std::string& where) {
   if (where != point) return;
+  point.clear();
   log::warning(std::string(pause ? "freezes" : "dies") + " here, as --fail-at says: " + where);
   std::raise(pause ? SIGSTOP : SIGKILL);
 }

@@ -16,8 +16,8 @@ struct FailPoint {
   /// `after-vote`, `after-vote:kill`, `after-vote:pause`. Throws WrongUsage, naming the points.
   static FailPoint parse(const std::string& text, const std::vector<std::string>& points);
 
-  /// Kills or stops this process if it is there.
-  void reach(const std::string& where) const;
+  /// Kills or stops this process if it is there: the first time only.
+  void reach(const std::string& where);
 };
 
 }  // namespace zk

@@ -106,28 +106,45 @@ void Participant::register_member(const Until& until) {
   }
 }
 
-// From now on we are asked. Our own node of an earlier session, of a process that was killed, say, has to go before.
-void Participant::appear(const Until& until) {
+// What a process of ours that was killed, or a session that we have lost, had sent must not arrive after we have
+// looked: it could be a vote. It cannot once that session has ended, and with it its node.
+void Participant::await_end_of_earlier(const Until& until) {
   const auto path = paths_.alive(request_.id);
+  session_->insist(until, [&] { return session_->sync(path); });
   for (;;) {
-    const auto made =
-        session_->insist(until, [&] { return session_->create(path, request_.presence.json(), Mode::ephemeral); });
-    if (made.code == Code::ok) return;
-    if (made.code == Code::no_node) in_order(std::nullopt, paths_.all_alive());
     auto [looking, gone] = session_->watch_stat(path);
     const auto found = looking.get(until);
-    if (!found) continue;
-    if (found->owner == session_->id()) return;
+    if (!found || found->owner == session_->id()) return;
     tell({.what = What::waiting, .text = "the end of an earlier session of " + request_.id});
     gone.wait(until, path);
   }
 }
 
+// From now on we are asked.
+void Participant::appear(const Until& until) {
+  const auto path = paths_.alive(request_.id);
+  for (;;) {
+    const auto made =
+        session_->insist(until, [&] { return session_->create(path, request_.presence.json(), Mode::ephemeral); });
+    if (made.code == Code::no_node) in_order(std::nullopt, paths_.all_alive());
+    if (made.code == Code::ok) break;
+    const auto found = session_->insist(until, [&] { return session_->stat(path); });
+    if (found && found->owner == session_->id()) break;
+    await_end_of_earlier(until);
+  }
+  tell({.what = What::alive, .version = store_->version()});
+}
+
+// We are behind, and nobody is there to tell us what we have missed: so nobody should wait for us.
+void Participant::disappear(const Until& until) {
+  session_->insist(until, [&] { return session_->remove(paths_.alive(request_.id)); });
+}
+
 void Participant::join(const Until& until) {
+  await_end_of_earlier(until);
   register_member(until);
   catch_up(until);
   appear(until);
-  tell({.what = What::alive, .version = store_->version()});
 }
 
 // Until we have what was committed when we looked. If that is in ZooKeeper no longer, it is with the others.
@@ -199,6 +216,7 @@ bool Participant::look(const Until& until) {
   if (others) read(paths_.coordinators(), coordinators_change_, coordinators);
 
   std::optional<Names> names;
+  if (listing) incomplete_ = false;
   if (listing) names = in_order(listing->get(until), paths_.proposals());
   if (entries) log_ = log_entries(in_order(entries->get(until), paths_.log()));
   if (coordinators) {
@@ -228,6 +246,7 @@ void Participant::meet(const Names& names, const Until& until) {
   for (auto& [id, reply] : nodes) {
     const auto node = reply.get(until);
     auto proposal = node ? Proposal::parse(id, *node) : std::nullopt;
+    if (!node) incomplete_ = true;
     if (!proposal) continue;
     Known known{.proposal = *std::move(proposal), .asked = false};
     known.asked = known.proposal.asks(request_.id);
@@ -309,7 +328,11 @@ void Participant::plan_votes(Plan& plan) {
       continue;
     }
     if (has_to_wait(*proposal, undecided)) continue;
-    std::optional<Opinion> opinion;
+    std::optional<Opinion> opinion = known.vote;
+    if (opinion) {
+      plan.votes.push_back({proposal->id, *opinion});  // the answer was lost; there is no second opinion
+      continue;
+    }
     if (const auto objection = proposal->transaction.objection(value_of))
       opinion = Opinion{.yes = false, .why = *objection};
     else
@@ -325,7 +348,7 @@ Participant::Plan Participant::plan() {
   Plan plan;
   plan_commits(plan);
   const bool up_to_date = store_->version() + static_cast<std::int64_t>(plan.batch.commits.size()) >= newest();
-  if (up_to_date) plan_votes(plan);
+  if (up_to_date && !incomplete_) plan_votes(plan);
   return plan;
 }
 
@@ -346,6 +369,7 @@ void Participant::write(Plan& plan) {
       if (vote.opinion.yes && !store_->prepared().contains(vote.id)) vote.opinion = {.yes = false, .why = full.what()};
     store_->write(batch);
   }
+  for (const auto& vote : plan.votes) known_.at(vote.id).vote = vote.opinion;
   for (const auto& commit : batch.commits) {
     tell({.what = What::applied, .transaction = commit.transaction, .version = commit.version});
     if (const auto known = known_.find(commit.transaction); known != known_.end()) known->second.applied = true;
@@ -397,8 +421,8 @@ void Participant::acknowledged(const Plan& plan, const std::vector<Vote>& votes)
     tell({.what = What::vote, .transaction = id, .text = opinion.why, .yes = opinion.yes});
   }
   if (!votes.empty()) reached("after-vote");
+  clean_up_ = clean_up_ || acknowledged_ != store_->version();
   acknowledged_ = store_->version();
-  clean_up_ = clean_up_ || !plan.batch.commits.empty();
   for (const auto& commit : plan.batch.commits)
     tell({.what = What::acknowledged, .transaction = commit.transaction, .version = commit.version});
 }
@@ -417,7 +441,8 @@ void Participant::take_part(const Until& until) {
         write(next);
         send(next, until);
       } else if (store_->version() < newest()) {
-        catch_up(until);
+        joined = proposals_change_->fired() || catch_up_from_others(newest(), until);
+        if (!joined) disappear(until);
         continue;
       }
       settle_orphans(until);
@@ -443,6 +468,7 @@ void Participant::settle_orphans(const Until& until) {
     const auto& id = known->proposal.id;
     const auto settled = settle(*session_, paths_, known->proposal, version_of(id), until);
     const bool commits = settled.what == Settled::What::committed;
+    if (settled.what == Settled::What::changed) bell_.fire(), clean_up_ = true;
     if (commits || settled.what == Settled::What::aborted)
       tell({.what = What::settled, .transaction = id, .text = commits ? "commit" : "abort: " + settled.text});
   }

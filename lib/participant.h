@@ -87,7 +87,8 @@ class Participant {
  private:
   struct Known {
     Proposal proposal;
-    bool asked = false;  // it is told, and we are in the roster
+    bool asked = false;             // it is told, and we are in the roster
+    std::optional<Opinion> vote{};  // what was to be sent
     bool voted = false;
     bool applied = false;
   };
@@ -102,7 +103,9 @@ class Participant {
 
   void join(const Until& until);
   void register_member(const Until& until);
+  void await_end_of_earlier(const Until& until);
   void appear(const Until& until);
+  void disappear(const Until& until);
   void catch_up(const Until& until);
   bool catch_up_from_others(std::int64_t version, const Until& until);
   bool look(const Until& until);
@@ -136,7 +139,8 @@ class Participant {
   int membership_version_ = 0;
   std::int64_t acknowledged_ = 0;
   bool first_look_ = true;
-  bool clean_up_ = true;  // what nobody looks after may be over
+  bool incomplete_ = false;  // one vanished while we read: it may be committed, and that later than we read the log
+  bool clean_up_ = true;     // what nobody looks after may be over
 };
 
 }  // namespace zk

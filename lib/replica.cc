@@ -120,16 +120,20 @@ namespace {
 // A transaction that only checks goes the way of all writes, through a quorum; what follows on the same session is at
 // least as new.
 std::int64_t newest_version(Session& session, const RegisterPaths& paths, bool stale, const Until& until) {
-  const auto names = session.insist(until, [&] {
-    if (!stale) {
-      const auto confirmed = session.transact({{Operation::Kind::check, paths.log()}});
-      static_cast<void>(confirmed);
+  for (;;) {
+    try {
+      std::optional<Reply<Outcome>> confirmation;
+      if (!stale) confirmation = session.transact({{Operation::Kind::check, paths.log()}});
+      auto listing = session.children(paths.log());
+      if (confirmation) confirmation->get(until);
+      const auto names = listing.get(until);
+      if (!names) throw Refused("there is no register at " + paths.root + "; a tpc-participant makes it");
+      const auto log = log_entries(*names);
+      return log.empty() ? 0 : log.back().version;
+    } catch (const ConnectionLoss&) {
+      session.wait_connected(until);
     }
-    return session.children(paths.log());
-  });
-  if (!names) throw Refused("there is no register at " + paths.root + "; a tpc-participant makes it");
-  const auto log = log_entries(*names);
-  return log.empty() ? 0 : log.back().version;
+  }
 }
 
 }  // namespace

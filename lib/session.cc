@@ -485,7 +485,9 @@ struct Session::Impl {
       if (commits) last_commit = std::max(last_commit, context->sent);
       calls.emplace(context, std::move(call));
     }
-    const int rc = start(context);
+    int rc = start(context);
+    // With a session that is over the client finds no room for the parts of a transaction, and says only that.
+    if (rc == ZMARSHALLINGERROR && is_unrecoverable(handle) == ZINVALIDSTATE) rc = ZINVALIDSTATE;
     if (rc != ZOK) finished(context, {.rc = rc});
   }
 

@@ -12,18 +12,27 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// Who is registered and has not got it yet. Of two who are the last at the same time one has to see that: hence the
-// sync.
-Names behind(Session& session, const RegisterPaths& paths, const Proposal& proposal, std::int64_t version,
-             const Until& until) {
+// Of those in the roster who are registered: who has it, and who has not.
+struct Acknowledged {
+  std::set<std::string> holders;
+  Names behind;
+};
+
+// Of two who are the last at the same time one has to see that: hence the sync.
+Acknowledged acknowledged(Session& session, const RegisterPaths& paths, const Proposal& proposal, std::int64_t version,
+                          const Until& until) {
   session.sync(paths.members()).get(until);
   std::vector<Reply<std::optional<Node>>> replies;
   for (const auto& id : proposal.roster) replies.push_back(session.get(paths.member(id)));
-  Names result;
+  Acknowledged result;
   for (std::size_t i = 0; i < replies.size(); ++i) {
     const auto node = replies[i].get(until);
     const auto membership = node ? Membership::parse(node->data) : std::nullopt;
-    if (membership && membership->version < version) result.push_back(proposal.roster[i]);
+    if (!membership) continue;
+    if (membership->version >= version)
+      result.holders.insert(proposal.roster[i]);
+    else
+      result.behind.push_back(proposal.roster[i]);
   }
   return result;
 }
@@ -39,10 +48,11 @@ Settled settle(Session& session, const RegisterPaths& paths, const Proposal& pro
   const auto votes = Votes::of(*children);
   if (votes.committed) {
     if (version == 0) return {};  // whoever asked has not seen it yet
-    if (const auto who = behind(session, paths, proposal, version, until); !who.empty())
-      return {What::waits, listed(who)};
-    const auto outcome = session.transact(removal_operations(paths, id, votes)).get(until);
-    return {outcome.code == Code::ok ? What::cleared : What::nothing};
+    const auto [holders, behind] = acknowledged(session, paths, proposal, version, until);
+    if (!behind.empty()) return {What::waits, listed(behind)};
+    if (holders.empty()) return {What::waits, "anybody"};  // all are forgotten; others may still want to know
+    const auto outcome = session.transact(clearing_operations(paths, id, votes, holders)).get(until);
+    return {outcome.code == Code::ok ? What::cleared : What::changed};
   }
   const auto verdict = decide(proposal.roster, votes, {}, "its coordinator is gone");
   const bool commits = verdict.kind == Verdict::Kind::commit;
@@ -50,7 +60,7 @@ Settled settle(Session& session, const RegisterPaths& paths, const Proposal& pro
       commits ? commit_operations(paths, id, proposal.roster) : removal_operations(paths, id, votes);
   const auto outcome = session.transact(operations).get(until);
   if (outcome.code == Code::no_auth) throw Error(outcome.code, "settle", paths.proposal(id));
-  if (outcome.code != Code::ok) return {};
+  if (outcome.code != Code::ok) return {What::changed};
   return {commits ? What::committed : What::aborted, verdict.why};
 }
 

@@ -12,7 +12,8 @@ namespace zk {
 
 struct Settled {
   enum class What {
-    nothing,    // somebody else was faster
+    nothing,    // it is gone, or whoever asked has not seen yet that it is committed
+    changed,    // while we looked: look again
     committed,  // all have voted yes
     aborted,    // not all have; `text` says why
     cleared,    // it was committed, and everybody has it: it is gone

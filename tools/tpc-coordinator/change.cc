@@ -127,7 +127,9 @@ void await_participants(zk::Session& session, const Options& options, const Unti
 
 int change(zk::Frame& frame, const Options& options) {
   auto transaction = zk::Transaction::of(options.words);
+  zk::Coordinator::check(transaction, options.path);
   zk::Child guard{std::vector<std::string>{}};  // closes our session should we be killed: then others decide at once
+  zk::FailPoint fail = options.fail;
   zk::Output out;
   Result result;
   const auto tell = [&](const Milestone& milestone) {
@@ -142,7 +144,7 @@ int change(zk::Frame& frame, const Options& options) {
                                .quorum = options.quorum,
                                .patience = options.timeout,
                                .tell = tell,
-                               .reached = [&](const char* point) { options.fail.reach(point); }},
+                               .reached = [&](const char* point) { fail.reach(point); }},
                               frame.until);
   coordinator.submit(std::move(transaction), [&](const Result& done) { result = done; });
   coordinator.finish();

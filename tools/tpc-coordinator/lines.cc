@@ -118,6 +118,7 @@ class Lines {
   Lines(zk::Frame& frame, const Options& options)
       : frame_(frame),
         options_(options),
+        fail_(options.fail),
         guard_(std::vector<std::string>{}),
         by_hand_(isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1),
         end_(frame.until.stop),
@@ -133,7 +134,7 @@ class Lines {
   void read(std::size_t number, const std::vector<std::string>& words);
   void print();
   void work();
-  void go_on(const std::vector<zk::InDoubt>& doubts);
+  void go_on(std::deque<zk::InDoubt> doubts);
   void hand_over(std::size_t number, zk::Transaction transaction);
   std::string failure(const std::string& why) const;
   void count(const Result& result);
@@ -142,6 +143,7 @@ class Lines {
 
   zk::Frame& frame_;
   const Options& options_;
+  zk::FailPoint fail_;
   zk::Child guard_;
   const bool by_hand_;
   zk::Ending end_;
@@ -151,7 +153,8 @@ class Lines {
 
   std::mutex mutex_;  // of these
   std::shared_ptr<zk::Session> session_;
-  std::unique_ptr<zk::Coordinator> coordinator_;
+  std::unique_ptr<zk::Coordinator> coordinator_;               // none between two sessions
+  std::vector<std::pair<zk::Transaction, zk::Done>> waiting_;  // for the next one
   bool no_more_ = false;
   bool doubt_ = false;
 
@@ -187,7 +190,7 @@ std::unique_ptr<zk::Coordinator> Lines::connect() {
                              .quorum = options_.quorum,
                              .patience = options_.timeout,
                              .tell = [this](const auto& news) { follow(news); },
-                             .reached = [this](const char* point) { options_.fail.reach(point); }},
+                             .reached = [this](const char* point) { fail_.reach(point); }},
       until);
   const std::lock_guard lock(mutex_);
   session_ = std::move(session);
@@ -204,7 +207,10 @@ void Lines::hand_over(std::size_t number, zk::Transaction transaction) {
     results_.put(number, options_.json ? as_json(result) : shown(result));
   };
   const std::lock_guard lock(mutex_);
-  coordinator_->submit(std::move(transaction), done);
+  if (coordinator_)
+    coordinator_->submit(std::move(transaction), done);
+  else
+    waiting_.emplace_back(std::move(transaction), done);
 }
 
 void Lines::read(std::size_t number, const std::vector<std::string>& words) {
@@ -234,7 +240,9 @@ void Lines::take(std::size_t number, const std::string& line) {
     const auto words = zk::words(line);
     if (words.empty()) return results_.put(number, "");
     if (words[0] == "get" || words[0] == "dump") return read(number, words);
-    hand_over(number, zk::Transaction::of(words));
+    auto transaction = zk::Transaction::of(words);
+    zk::Coordinator::check(transaction, options_.path);
+    hand_over(number, std::move(transaction));
   } catch (const zk::Refused& why) {
     results_.put(number, failure(why.what()));
   }
@@ -261,7 +269,7 @@ void Lines::read_lines() {
   const std::lock_guard lock(mutex_);
   no_more_ = true;
   results_.end();
-  coordinator_->finish();
+  if (coordinator_) coordinator_->finish();
 }
 
 void Lines::print() {
@@ -280,14 +288,18 @@ void Lines::print() {
 }
 
 // With another session; what was in flight in the old one is looked up in it.
-void Lines::go_on(const std::vector<zk::InDoubt>& doubts) {
+void Lines::go_on(std::deque<zk::InDoubt> doubts) {
   for (zk::Duration patience = std::chrono::milliseconds(250);;) {
     try {
       auto next = connect();
-      for (const auto& doubt : doubts)
+      for (; !doubts.empty(); doubts.pop_front()) {
+        const auto& doubt = doubts.front();
         doubt.done(zk::find_out(*session_, options_.path, doubt, end_.until().within(options_.timeout)));
+      }
       const std::lock_guard lock(mutex_);
       coordinator_ = std::move(next);
+      for (auto& [transaction, done] : waiting_) coordinator_->submit(std::move(transaction), std::move(done));
+      waiting_.clear();
       if (no_more_) coordinator_->finish();
       return;
     } catch (const zk::SessionLost&) {
@@ -307,10 +319,11 @@ void Lines::work() {
       zk::log::warning(std::string(lost.what()) + "; coming back");
       std::vector<zk::InDoubt> doubts;
       {
-        const std::lock_guard lock(mutex_);  // nothing more is handed to it
+        const std::lock_guard lock(mutex_);
         doubts = coordinator_->in_doubt();
+        coordinator_.reset();
       }
-      go_on(doubts);
+      go_on({std::make_move_iterator(doubts.begin()), std::make_move_iterator(doubts.end())});
     }
   }
 }
@@ -322,7 +335,7 @@ int Lines::run() {
   try {
     work();
   } catch (const zk::Stopped&) {
-    coordinator_->give_up("its coordinator was told to stop", Until{}.within(session_->timeout()));
+    if (coordinator_) coordinator_->give_up("its coordinator was told to stop", Until{}.within(session_->timeout()));
   } catch (...) {
     end_.with(zk::status_failed);
     throw;

@@ -153,6 +153,7 @@ std::string said(const zk::Settled& settled) {
     case What::waits:
       return "committed; waits for " + settled.text + " to acknowledge it";
     case What::nothing:
+    case What::changed:
       return "";
   }
   return "";
@@ -167,7 +168,7 @@ bool settle_all(zk::Session& session, const zk::RegisterPaths& paths, std::map<s
     if (!state.orphaned(proposal)) continue;
     const auto settled = zk::settle(session, paths, proposal, state.version_of(proposal.id), until);
     some = some || (settled.what != zk::Settled::What::waits && settled.what != zk::Settled::What::nothing);
-    if (settled.what != zk::Settled::What::nothing) news[proposal.id] = said(settled);
+    if (const auto what = said(settled); !what.empty()) news[proposal.id] = what;
   }
   if (some) return true;
   std::vector<zk::Reply<bool>> removals;
@@ -220,12 +221,19 @@ int forget(zk::Frame& frame, const Options& options) {
   if (found == members.end())
     throw zk::Refused("there is no replica '" + zk::printable(id, 100) + "' at " + options.path);
   if (found->second.presence) throw zk::Refused(id + " is alive: stop it first, or it would come back");
-  const bool another_has_all = std::ranges::any_of(
+  // Who has everything is checked again in the step itself: another one may be about to be forgotten as well.
+  const auto holder = std::ranges::find_if(
       members, [&](const auto& entry) { return entry.first != id && entry.second.membership.version >= newest; });
-  if (!another_has_all)
+  if (holder == members.end())
     throw zk::Refused("no other replica than " + id + " has version " + std::to_string(newest) +
                       ": start others, let them catch up, and then forget it");
-  session.insist(until, [&] { return session.remove(paths.member(id)); });
+  const auto forgotten = session.insist(until, [&] {
+    return session.transact(
+        {{zk::Operation::Kind::check, paths.member(holder->first)}, {zk::Operation::Kind::remove, paths.member(id)}});
+  });
+  if (forgotten.code == zk::Code::no_node && forgotten.failed == 0)
+    throw zk::Refused(holder->first +
+                      ", which has everything, is being forgotten as well; look at the status, and try again");
   settle_everything(session, options, until);
   return zk::status_done;
 }

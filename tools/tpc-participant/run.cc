@@ -185,7 +185,11 @@ class Contact {
 class Replica {
  public:
   Replica(zk::Frame& frame, const Options& options)
-      : frame_(frame), options_(options), guard_(std::vector<std::string>{}), teller_(options.id, options.json) {
+      : frame_(frame),
+        options_(options),
+        fail_(options.fail),
+        guard_(std::vector<std::string>{}),
+        teller_(options.id, options.json) {
     auto told = frame_.settings.connection_changed;
     frame_.settings.connection_changed = [this, told](bool connected) {
       contact_.now(connected);
@@ -205,6 +209,7 @@ class Replica {
 
   zk::Frame& frame_;
   const Options& options_;
+  zk::FailPoint fail_;
   zk::Child guard_;  // without a command: closes our session should we be killed
   Teller teller_;
   Contact contact_;
@@ -294,7 +299,7 @@ void Replica::take_part() {
                                .opinion = [this](const zk::Proposal& proposal) { return voter_->opinion(proposal); },
                                .decided = [this](const std::string& transaction) { voter_->decided(transaction); },
                                .tell = [this](const Progress& progress) { tell(progress); },
-                               .reached = [this](const char* point) { options_.fail.reach(point); }});
+                               .reached = [this](const char* point) { fail_.reach(point); }});
   const auto set = [&](zk::Participant* now) {
     const std::lock_guard lock(mutex_);
     participant_ = now;
