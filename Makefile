@@ -28,6 +28,7 @@ LDLIBS            := -l:libzookeeper_mt.a -l:libz.a
 LIBRARY := $(BUILD)/libzkutils.a
 TOOLS   := $(notdir $(wildcard tools/*))
 MANUALS := $(TOOLS:%=$(BUILD)/man/%.1)
+BENCHES := $(patsubst bench/%.cc,$(BUILD)/%,$(wildcard bench/*.cc))
 objects  = $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard $(1)/*.cc))
 SOURCES := $(wildcard lib/*.h lib/*.cc tools/*/*.h tools/*/*.cc test/unit/*.cc bench/*.cc)
 SHELLS  := $(wildcard scripts/*.sh test/*.bash test/*.bats) \
@@ -53,7 +54,7 @@ $(BUILD)/unit: $(call objects,test/unit) $(LIBRARY) | dependencies-test
 
 $(BUILD)/obj/test/unit/%.o: | dependencies-test
 
-$(BUILD)/barrier $(BUILD)/handover $(BUILD)/latency $(BUILD)/meals: $(BUILD)/%: $(BUILD)/obj/bench/%.o $(LIBRARY)
+$(BENCHES): $(BUILD)/%: $(BUILD)/obj/bench/%.o $(LIBRARY)
 	$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The manual is the help, in the manual's form: it cannot say anything else.
@@ -70,7 +71,7 @@ test: all $(BUILD)/unit $(MANUALS) dependencies-test dependencies-server depende
 faults: all dependencies-test dependencies-server dependencies-demo
 	BIN=$(OUT)/bin RUNS=$(RUNS) BATS_TEST_TIMEOUT=3600 test/run test/faults.bats
 
-bench: all dependencies-server dependencies-bench $(BUILD)/barrier $(BUILD)/handover $(BUILD)/latency $(BUILD)/meals
+bench: all dependencies-server dependencies-bench $(BENCHES)
 	bench/run
 
 model: dependencies-model

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <string_view>
+#include <unordered_set>
 
 #include "error.h"
 #include "path.h"
@@ -44,7 +46,7 @@ std::optional<Json> parse_object(const std::string& data) {
 bool Proposal::asks(const std::string& member) const { return std::ranges::find(roster, member) != roster.end(); }
 
 bool Proposal::before(const Proposal& other) const {
-  return std::pair(order, std::string_view(id)) < std::pair(other.order, std::string_view(other.id));
+  return order != other.order ? order < other.order : InOrder()(id, other.id);
 }
 
 std::string Proposal::json() const {
@@ -145,6 +147,9 @@ Roster roster_of(const std::set<std::string>& members, const std::set<std::strin
                              : quorum.least > 0 ? static_cast<std::size_t>(quorum.least)
                                                 : majority;
   if (here.size() >= needed) return {.ids = here};
+  if (needed > members.size())
+    return {.why_not = counted(static_cast<std::int64_t>(needed), "member", "members") + " must be there, but there " +
+                       (members.size() == 1 ? "is " : "are ") + std::to_string(members.size())};
   std::string why = std::to_string(needed) + " of the " +
                     counted(static_cast<std::int64_t>(members.size()), "member", "members") + " must be there; ";
   why += here.empty() ? "nobody is" : listed(here) + (here.size() == 1 ? " is" : " are");
@@ -152,12 +157,20 @@ Roster roster_of(const std::set<std::string>& members, const std::set<std::strin
   return {.why_not = why};
 }
 
-bool has_to_wait(const Proposal& proposal, const std::vector<const Proposal*>& undecided) {
-  for (const auto* other : undecided) {
-    if (!other->before(proposal)) return false;
-    if (other->transaction.conflicts_with(proposal.transaction)) return true;
+std::vector<const Proposal*> free_to_vote(const std::vector<const Proposal*>& undecided) {
+  std::unordered_set<std::string_view> changed, looked_at;  // by those before
+  std::vector<const Proposal*> free;
+  for (const auto* proposal : undecided) {
+    const auto& [changes, conditions] = proposal->transaction;
+    const auto in_changed = [&](const auto& entry) { return changed.contains(entry.key); };
+    const auto in_looked_at = [&](const auto& entry) { return looked_at.contains(entry.key); };
+    if (std::ranges::none_of(changes, in_changed) && std::ranges::none_of(changes, in_looked_at) &&
+        std::ranges::none_of(conditions, in_changed))
+      free.push_back(proposal);
+    for (const auto& entry : changes) changed.insert(entry.key);
+    for (const auto& entry : conditions) looked_at.insert(entry.key);
   }
-  return false;
+  return free;
 }
 
 std::vector<Operation> commit_operations(const RegisterPaths& paths, const std::string& id,

@@ -61,6 +61,13 @@ struct Proposal {
   static std::optional<Proposal> parse(const std::string& id, const Node& node);
 };
 
+/// The order of one coordinator's transactions: 1-9 comes before 1-10.
+struct InOrder {
+  bool operator()(const std::string& one, const std::string& two) const {
+    return one.size() != two.size() ? one.size() < two.size() : one < two;
+  }
+};
+
 /// Of coordinator `k`, from a transaction's or a coordinator's name; nullopt for names of something else.
 std::optional<std::int32_t> coordinator_of(const std::string& transaction);
 std::optional<std::int32_t> coordinator_number(const std::string& name);
@@ -115,8 +122,9 @@ struct Roster {
 };
 Roster roster_of(const std::set<std::string>& members, const std::set<std::string>& alive, const Quorum& quorum);
 
-/// Whether an earlier one that is undecided stands in the way: `undecided` in the order in which they were begun.
-bool has_to_wait(const Proposal& proposal, const std::vector<const Proposal*>& undecided);
+/// Which of these, undecided and in the order in which they were begun, may be voted on: no earlier one touches the
+/// same keys.
+std::vector<const Proposal*> free_to_vote(const std::vector<const Proposal*>& undecided);
 
 std::vector<Operation> commit_operations(const RegisterPaths& paths, const std::string& id,
                                          const std::vector<std::string>& roster);

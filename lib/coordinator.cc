@@ -15,7 +15,8 @@ namespace {
 using Names = std::vector<std::string>;
 using What = Milestone::What;
 
-constexpr std::size_t most_left_in_log = 8;
+constexpr std::size_t most_left = 8;  // of those that are over
+constexpr Duration rest_before_cleaning = std::chrono::milliseconds(50);
 constexpr std::size_t most_beside_the_changes = 100'000;  // in a transaction's node: the roster, who we are
 
 std::set<std::string> as_set(std::optional<Names> names, const std::string& path) {
@@ -77,7 +78,11 @@ void Coordinator::enroll(const Until& until) {
 // --- handing over ---
 
 void Coordinator::check(const Transaction& transaction, const std::string& path) {
-  check_size(path, transaction.json().size() + most_beside_the_changes);
+  const auto bytes = transaction.json().size();
+  constexpr auto most = most_data - most_beside_the_changes;
+  if (bytes > most)
+    throw Refused("a transaction of " + std::to_string(bytes) + " bytes is too large for " + path + ": at most " +
+                  std::to_string(most));
 }
 
 void Coordinator::submit(Transaction transaction, Done done) {
@@ -177,13 +182,15 @@ void Coordinator::look_at_members(const Until& until) {
     positions.emplace_back(id, asked);
     positions_[id].change = watch;
   };
-  for (const auto& id : members_) read_position(id);
+  if (!flights_.empty())
+    for (const auto& id : members_) read_position(id);
 
   if (alive) alive_ = as_set(alive->get(until), paths_.all_alive());
   if (members) {
     members_ = as_set(members->get(until), paths_.members());
     std::erase_if(positions_, [&](const auto& entry) { return !members_.contains(entry.first); });
-    for (const auto& id : members_) read_position(id);
+    if (!flights_.empty())
+      for (const auto& id : members_) read_position(id);
   }
   for (auto& [id, reply] : positions) {
     const auto node = reply.get(until);
@@ -381,22 +388,17 @@ void Coordinator::await_acknowledgements() {
 }
 
 std::vector<Operation> Coordinator::clearing(const Flight& flight) const {
-  return clearing_operations(paths_, flight.proposal.id, flight.votes, flight.acknowledged);
+  auto operations = clearing_operations(paths_, flight.proposal.id, flight.votes, flight.acknowledged);
+  // The newest entry stays: by it a replica sees whether it is up to date.
+  if (flight.entry.version < newest_)
+    operations.push_back({Operation::Kind::remove, join(paths_.log(), flight.entry.name)});
+  return operations;
 }
 
 void Coordinator::clear_up(const Until& until) {
-  if (cleaning_) {
-    const auto outcome = cleaning_->reply.get(until);
-    for (const auto& id : cleaning_->transactions) {
-      const auto& flight = flights_.at(id);
-      const bool alone = cleaning_->transactions.size() == 1;
-      const auto again = [&] { return session_->transact(clearing(flight)).get(until).code; };
-      // One that somebody has meddled with stays, for who comes after us; the others go.
-      if (outcome.code == Code::ok || (!alone && again() == Code::ok)) trimmable_.push_back(flight.entry);
-      flights_.erase(id);
-    }
-    cleaning_.reset();
-  }
+  if (cleaning_) finish_cleaning(until);
+  std::erase_if(flights_, [](const auto& entry) { return entry.second.stage == Flight::Stage::over; });
+  if (!time_to_clean()) return;
   std::vector<Operation> operations;
   std::vector<std::string> cleaned;
   for (auto& [id, flight] : flights_) {
@@ -405,14 +407,41 @@ void Coordinator::clear_up(const Until& until) {
     operations.insert(operations.end(), own.begin(), own.end());
     cleaned.push_back(id);
   }
-  std::erase_if(flights_, [](const auto& entry) { return entry.second.stage == Flight::Stage::over; });
-  if (cleaned.empty()) return;
   reached("before-cleanup");
-  cleaning_ = CleanUp{session_->transact(operations), std::move(cleaned)};
-  if (trimmable_.size() > most_left_in_log) trim(until);
+  cleaning_ = CleanUp{session_->transact(operations), std::move(cleaned), newest_};
 }
 
-// The newest entry stays: by it a replica sees whether it is up to date. Others may do the same at the same time.
+// Each time wakes all participants; so some are cleared away together, unless there is nothing else to do.
+bool Coordinator::time_to_clean() {
+  std::size_t finished = 0;
+  Time oldest = Time::max();
+  for (const auto& [id, flight] : flights_) {
+    if (flight.stage != Flight::Stage::acknowledging || flight.done) continue;
+    ++finished;
+    oldest = std::min(oldest, flight.finished);
+  }
+  clean_at_ = finished == 0 ? Time::max() : oldest + rest_before_cleaning;
+  if (finished == 0) return false;
+  if (finished >= most_left || Clock::now() >= clean_at_) return true;
+  const std::lock_guard lock(mutex_);
+  return no_more_ && submitted_.empty() && finished == flights_.size();
+}
+
+void Coordinator::finish_cleaning(const Until& until) {
+  const auto outcome = cleaning_->reply.get(until);
+  const bool alone = cleaning_->transactions.size() == 1;
+  for (const auto& id : cleaning_->transactions) {
+    const auto& flight = flights_.at(id);
+    // One that somebody has meddled with stays, for who comes after us; the others go.
+    if (outcome.code != Code::ok && !alone) session_->transact(clearing(flight)).get(until);
+    if (outcome.code != Code::ok || flight.entry.version >= cleaning_->newest) trimmable_.push_back(flight.entry);
+    flights_.erase(id);
+  }
+  cleaning_.reset();
+  trim(until);
+}
+
+// What was the newest entry, and those that others have left. Others may do the same at the same time.
 void Coordinator::trim(const Until& until) {
   std::vector<Reply<bool>> removals;
   std::erase_if(trimmable_, [&](const LogEntry& entry) {
@@ -425,17 +454,16 @@ void Coordinator::trim(const Until& until) {
 
 void Coordinator::wait(const Until& until) {
   std::vector<const Watch*> watches{&bell_, &*members_change_, &*alive_change_};
-  Time deadline = until.deadline;
-  for (const auto& [id, position] : positions_)
-    if (position.change) watches.push_back(&*position.change);
+  Time deadline = std::min(until.deadline, clean_at_);
+  if (!flights_.empty())
+    for (const auto& id : members_) {
+      if (!positions_[id].change) return;  // not read yet: the first transaction has just begun
+      watches.push_back(&*positions_[id].change);
+    }
   for (const auto& [id, flight] : flights_) {
     if (flight.stage == Flight::Stage::voting && !flight.change) return;
     if (flight.stage == Flight::Stage::voting) watches.push_back(&*flight.change);
     if (flight.done) deadline = std::min(deadline, flight.deadline);
-  }
-  if (cleaning_ && flights_.size() == cleaning_->transactions.size()) {
-    const std::lock_guard lock(mutex_);
-    if (no_more_) return;
   }
   try {
     Watch::wait_any(watches, {deadline, until.stop}, request_.path);

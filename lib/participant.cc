@@ -71,12 +71,17 @@ std::string register_id(Session& session, const std::string& path, bool make, co
 Participant::Participant(Session& session, Store& store, const ParticipantRequest& request)
     : session_(&session), store_(&store), request_(request), paths_{request.path}, bell_(session.own_watch()) {}
 
-void Participant::reached(const char* point) const {
-  if (request_.reached) request_.reached(point);
+void Participant::reached(const char* point) {
+  if (!request_.reached) return;
+  say();
+  request_.reached(point);
 }
 
-void Participant::tell(const Progress& progress) const {
-  if (request_.tell) request_.tell(progress);
+// Told when there is nothing more urgent to do: while we wait for a server.
+void Participant::tell(const Progress& progress) { untold_.push_back(progress); }
+
+void Participant::say() {
+  for (const auto& progress : std::exchange(untold_, {})) request_.tell(progress);
 }
 
 // --- joining ---
@@ -116,6 +121,7 @@ void Participant::await_end_of_earlier(const Until& until) {
     const auto found = looking.get(until);
     if (!found || found->owner == session_->id()) return;
     tell({.what = What::waiting, .text = "the end of an earlier session of " + request_.id});
+    say();
     gone.wait(until, path);
   }
 }
@@ -141,8 +147,9 @@ void Participant::disappear(const Until& until) {
 }
 
 void Participant::join(const Until& until) {
+  register_member(until);  // who is refused should not have to wait for it
   await_end_of_earlier(until);
-  register_member(until);
+  register_member(until);  // it may have acknowledged more
   catch_up(until);
   appear(until);
 }
@@ -165,6 +172,7 @@ void Participant::catch_up(const Until& until) {
     tell({.what = What::waiting,
           .text = "a replica with version " + std::to_string(newest()) + "; this one has " +
                   std::to_string(store_->version())});
+    say();
     Watch::wait_any({&others_change, &*proposals_change_, &*log_change_}, until, paths_.all_alive());
   }
 }
@@ -272,11 +280,12 @@ bool Participant::voted_before(const Proposal& proposal, const Votes& votes) con
 
 // Transactions that are there no longer. Of those we were asked about, only what is aborted goes before we have it.
 void Participant::part(const Names& names) {
+  say();  // of those that go now
   std::erase_if(known_, [&](const auto& entry) {
     const auto& [id, known] = entry;
     if (has(names, id)) return false;
     if (known.asked && !known.applied && version_of(id) == 0)
-      tell({.what = What::decision, .transaction = id, .yes = false, .proposal = &known.proposal});
+      tell({.what = What::decision, .transaction = id, .yes = false});
     if (request_.decided) request_.decided(id);
     return true;
   });
@@ -320,6 +329,7 @@ void Participant::plan_votes(Plan& plan) {
         if (change.key == key) return change.value;
     return store_->value(key);
   };
+  const auto free = free_to_vote(undecided);
   for (const auto* proposal : undecided) {
     const auto& known = known_.at(proposal->id);
     if (!known.asked || known.voted) continue;
@@ -327,7 +337,7 @@ void Participant::plan_votes(Plan& plan) {
       plan.votes.push_back({proposal->id, {.yes = true}});  // a promise that was not told any more
       continue;
     }
-    if (has_to_wait(*proposal, undecided)) continue;
+    if (std::ranges::find(free, proposal) == free.end()) continue;
     std::optional<Opinion> opinion = known.vote;
     if (opinion) {
       plan.votes.push_back({proposal->id, *opinion});  // the answer was lost; there is no second opinion
@@ -356,7 +366,12 @@ Participant::Plan Participant::plan() {
 void Participant::write(Plan& plan) {
   auto& batch = plan.batch;
   for (const auto& commit : batch.commits) {
-    tell({.what = What::decision, .transaction = commit.transaction, .version = commit.version, .yes = true});
+    const auto known = known_.find(commit.transaction);
+    tell({.what = What::decision,
+          .transaction = commit.transaction,
+          .version = commit.version,
+          .yes = true,
+          .proposal = known == known_.end() ? nullptr : &known->second.proposal});
     if (request_.decided) request_.decided(commit.transaction);
   }
   if (!batch.commits.empty()) reached("before-apply");
@@ -391,7 +406,9 @@ void Participant::send(const Plan& plan, const Until& until) {
     operations.push_back({Operation::Kind::set, paths_.member(request_.id),
                           Membership{store_->id(), store_->version()}.json(), Mode::persistent, membership_version_});
   }
-  const auto outcome = session_->transact(operations).get(until);
+  auto sent = session_->transact(operations);
+  say();
+  const auto outcome = sent.get(until);
   if (outcome.code != Code::ok) return send_one_by_one(plan, until);
   if (news) ++membership_version_;
   acknowledged(plan, plan.votes);
@@ -446,11 +463,15 @@ void Participant::take_part(const Until& until) {
         continue;
       }
       settle_orphans(until);
+      say();
       if (!news && !something)
         Watch::wait_any({&*proposals_change_, &*log_change_, &*coordinators_change_, &bell_}, until, request_.path);
     } catch (const ConnectionLoss&) {
       session_->wait_connected(until);
       forget_what_was_seen();
+    } catch (...) {
+      say();
+      throw;
     }
   }
 }

@@ -53,7 +53,7 @@ struct Progress {
   std::string transaction{}, text{};
   std::int64_t version = 0;
   bool yes = false;
-  const Proposal* proposal = nullptr;
+  const Proposal* proposal = nullptr;  // of begin, and of a commit that is known
 };
 
 struct ParticipantRequest {
@@ -124,14 +124,16 @@ class Participant {
   std::int64_t newest() const { return log_.empty() ? 0 : log_.back().version; }
   std::int64_t version_of(const std::string& transaction) const;
   bool orphaned(const std::string& transaction) const;
-  void reached(const char* point) const;
-  void tell(const Progress& progress) const;
+  void reached(const char* point);
+  void tell(const Progress& progress);
+  void say();
 
   Session* session_;
   Store* store_;
   ParticipantRequest request_;
   RegisterPaths paths_;
   Watch bell_;
+  std::vector<Progress> untold_;
   std::map<std::string, Known> known_;  // transactions that are there
   std::vector<LogEntry> log_;
   std::set<std::int32_t> coordinators_;

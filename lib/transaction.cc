@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <unordered_set>
 
 #include "error.h"
 #include "text.h"
@@ -19,13 +20,18 @@ const std::set<std::string> keywords{"set", "delete", "if", "if-missing"};
 
 std::string named(const std::string& text) { return "'" + printable(text, 200) + "'"; }
 
-void add(Entries& entries, Transaction::Entry entry, const char* what) {
+// Entries as they come in, each key once.
+struct Collected {
+  Entries entries{};
+  std::unordered_set<std::string> keys{};
+};
+
+void add(Collected& to, Transaction::Entry entry, const char* what) {
   check_key(entry.key);
   if (entry.value && !is_utf8(*entry.value))
     throw WrongUsage("the value of " + named(entry.key) + " is not UTF-8 text; encode it, with base64 for example");
-  if (std::ranges::find(entries, entry.key, &Transaction::Entry::key) != entries.end())
-    throw WrongUsage(named(entry.key) + " " + what + " twice in one transaction");
-  entries.push_back(std::move(entry));
+  if (!to.keys.insert(entry.key).second) throw WrongUsage(named(entry.key) + " " + what + " twice in one transaction");
+  to.entries.push_back(std::move(entry));
 }
 
 Transaction::Entry entry_of(const std::string& word, const std::string& keyword) {
@@ -43,17 +49,13 @@ Json to_json(const Entries& entries) {
 }
 
 Entries from_json(const Json& list, const char* what) {
-  Entries entries;
+  Collected collected;
   for (const auto& item : list) {
     const auto& value = item.at("value");
-    add(entries,
+    add(collected,
         {item.at("key"), value.is_null() ? std::nullopt : std::optional<std::string>(value.get<std::string>())}, what);
   }
-  return entries;
-}
-
-bool touches(const Entries& entries, const std::string& key) {
-  return std::ranges::find(entries, key, &Transaction::Entry::key) != entries.end();
+  return std::move(collected.entries);
 }
 
 }  // namespace
@@ -70,7 +72,7 @@ void check_key(const std::string& key) {
 }
 
 Transaction Transaction::of(const std::vector<std::string>& words) {
-  Transaction transaction;
+  Collected changes, conditions;
   std::string keyword;
   bool used = true;
   for (const auto& word : words) {
@@ -82,19 +84,19 @@ Transaction Transaction::of(const std::vector<std::string>& words) {
     }
     used = true;
     if (keyword == "set")
-      add(transaction.changes, entry_of(word, keyword), "is changed");
+      add(changes, entry_of(word, keyword), "is changed");
     else if (keyword == "delete")
-      add(transaction.changes, {word, {}}, "is changed");
+      add(changes, {word, {}}, "is changed");
     else if (keyword == "if")
-      add(transaction.conditions, entry_of(word, keyword), "is a condition");
+      add(conditions, entry_of(word, keyword), "is a condition");
     else if (keyword == "if-missing")
-      add(transaction.conditions, {word, {}}, "is a condition");
+      add(conditions, {word, {}}, "is a condition");
     else
       throw WrongUsage(named(word) + ": a transaction begins with set, delete, if or if-missing");
   }
   if (!used) throw WrongUsage("nothing follows '" + keyword + "'");
-  if (transaction.changes.empty()) throw WrongUsage("a transaction changes something: set KEY=VALUE or delete KEY");
-  return transaction;
+  if (changes.entries.empty()) throw WrongUsage("a transaction changes something: set KEY=VALUE or delete KEY");
+  return {std::move(changes.entries), std::move(conditions.entries)};
 }
 
 Transaction Transaction::parse(const std::string& json) {
@@ -122,15 +124,6 @@ std::string Transaction::shown() const {
   say(conditions, true, "if");
   say(conditions, false, "if-missing");
   return text;
-}
-
-bool Transaction::conflicts_with(const Transaction& other) const {
-  const auto depends = [](const Transaction& one, const Transaction& two) {
-    return std::ranges::any_of(one.changes, [&](const Entry& change) {
-      return touches(two.changes, change.key) || touches(two.conditions, change.key);
-    });
-  };
-  return depends(*this, other) || depends(other, *this);
 }
 
 std::optional<std::string> Transaction::objection(

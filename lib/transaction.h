@@ -29,9 +29,6 @@ struct Transaction {
   /// As `of` reads it, for people; safe to show.
   std::string shown() const;
 
-  /// Whether the outcome of one can depend on the other: one changes a key that the other changes or looks at.
-  bool conflicts_with(const Transaction& other) const;
-
   /// Why it cannot be done with these values: `x is 2, not 1`. nullopt if every condition holds.
   std::optional<std::string> objection(
       const std::function<std::optional<std::string>(const std::string& key)>& value_of) const;

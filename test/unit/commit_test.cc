@@ -69,22 +69,42 @@ TEST_CASE("who has to vote is who is alive, if these are enough") {
         "3 of the 3 members must be there; a and c are; missing: b");
   CHECK(zk::roster_of(members, {"a"}, Quorum::parse("1")).ids == Names{"a"});
   CHECK(zk::roster_of(members, {"a", "b", "c"}, Quorum::parse("4")).why_not ==
-        "4 of the 3 members must be there; a, b and c are");
-  CHECK(zk::roster_of({}, {}, {}).why_not == "1 of the 0 members must be there; nobody is");
+        "4 members must be there, but there are 3");
+  CHECK(zk::roster_of({}, {}, {}).why_not == "1 member must be there, but there are 0");
   CHECK(zk::roster_of({}, {}, Quorum::parse("all")).ids.empty());
   CHECK_THROWS_AS(Quorum::parse("0"), zk::WrongUsage);
   CHECK_THROWS_AS(Quorum::parse("most"), zk::WrongUsage);
 }
 
 TEST_CASE("a transaction waits for an earlier one that touches the same keys, and for no other") {
-  const auto first = proposal("1-1", 10, {"set", "x=1"}), second = proposal("2-1", 11, {"set", "y=1", "if", "x=1"});
-  const auto third = proposal("1-2", 12, {"set", "z=1"}), same_moment = proposal("1-3", 12, {"set", "z=2"});
-  const std::vector<const Proposal*> all{&first, &second, &third, &same_moment};
-  CHECK_FALSE(zk::has_to_wait(first, all));
-  CHECK(zk::has_to_wait(second, all));
-  CHECK_FALSE(zk::has_to_wait(third, all));
-  CHECK(zk::has_to_wait(same_moment, all));  // of the same moment the lower name is the earlier
-  CHECK_FALSE(zk::has_to_wait(second, {&second, &third}));
+  const auto free = [](const std::vector<Names>& all) {
+    std::vector<Proposal> proposals;
+    for (const auto& words : all) proposals.push_back(proposal("1-1", 0, words));
+    std::vector<const Proposal*> undecided;
+    for (const auto& each : proposals) undecided.push_back(&each);
+    std::vector<std::ptrdiff_t> result;
+    for (const auto* each : zk::free_to_vote(undecided)) result.push_back(each - proposals.data());
+    return result;
+  };
+  using Which = std::vector<std::ptrdiff_t>;
+  CHECK(free({{"set", "x=1"}, {"set", "y=1"}}) == Which{0, 1});
+  CHECK(free({{"set", "x=1"}, {"set", "x=2"}}) == Which{0});
+  CHECK(free({{"set", "x=1"}, {"delete", "x"}}) == Which{0});
+  CHECK(free({{"set", "x=1"}, {"set", "y=1", "if", "x=0"}}) == Which{0});
+  CHECK(free({{"set", "y=1", "if", "x=0"}, {"set", "x=1"}}) == Which{0});
+  CHECK(free({{"set", "x=1", "if", "z=1"}, {"set", "y=1", "if", "z=1"}}) == Which{0, 1});
+  // One that waits holds up those behind it.
+  CHECK(free({{"set", "x=1"}, {"set", "x=2", "y=2"}, {"set", "y=3"}, {"set", "z=4"}}) == Which{0, 3});
+  CHECK(free({}).empty());
+}
+
+TEST_CASE("transactions are in the order in which they were begun, and of one moment in that of their names") {
+  const auto first = proposal("2-1", 10, {"set", "x=1"}), second = proposal("1-1", 11, {"set", "x=1"});
+  CHECK(first.before(second));
+  CHECK_FALSE(second.before(first));
+  CHECK(second.before(proposal("1-2", 11, {"set", "x=1"})));
+  CHECK(proposal("1-9", 11, {"set", "x=1"}).before(proposal("1-10", 11, {"set", "x=1"})));
+  CHECK_FALSE(first.before(first));
 }
 
 TEST_CASE("the log is in the order of its versions, and foreign nodes are no part of it") {

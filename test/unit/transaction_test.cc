@@ -75,19 +75,6 @@ TEST_CASE("a transaction is the same after it has been written and read") {
   CHECK_THROWS_AS(Transaction::parse(R"({"changes":[{"key":"a b","value":"1"}],"conditions":[]})"), zk::Refused);
 }
 
-TEST_CASE("two transactions conflict if one changes what the other changes or looks at") {
-  const auto conflict = [](const std::string& one, const std::string& two) {
-    CHECK(of(one).conflicts_with(of(two)) == of(two).conflicts_with(of(one)));
-    return of(one).conflicts_with(of(two));
-  };
-  CHECK(conflict("set x=1", "set x=2"));
-  CHECK(conflict("set x=1", "delete x"));
-  CHECK(conflict("set x=1", "set y=1 if x=0"));
-  CHECK(conflict("set x=1", "set y=1 if-missing x"));
-  CHECK_FALSE(conflict("set x=1", "set y=1"));
-  CHECK_FALSE(conflict("set x=1 if z=1", "set y=1 if z=1"));
-}
-
 TEST_CASE("a transaction objects to values that its conditions do not want") {
   CHECK(objection("set x=1 if x=0", {{"x", "0"}}) == "none");
   CHECK(objection("set x=1 if x=0", {{"x", "2"}}) == "x is 2, not 0");

@@ -1,4 +1,5 @@
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "child.h"
 #include "error.h"
@@ -132,8 +133,11 @@ int change(zk::Frame& frame, const Options& options) {
   zk::FailPoint fail = options.fail;
   zk::Output out;
   Result result;
+  // Participants do not wait for a decision because nobody reads what we say: then it is said at the end.
+  std::string unsaid;
   const auto tell = [&](const Milestone& milestone) {
-    out.write((options.json ? as_object(milestone) : shown(milestone)) + "\n", Until{}.within(std::chrono::seconds(1)));
+    unsaid += (options.json ? as_object(milestone) : shown(milestone)) + "\n";
+    if (out.ready()) out.write(std::exchange(unsaid, {}), Until{}.within(std::chrono::seconds(1)));
   };
   zk::Session session(frame.settings, frame.until);
   guard.keep(session.will());
@@ -157,6 +161,7 @@ int change(zk::Frame& frame, const Options& options) {
     zk::log::warning(lost.what());
     find_out(frame, options, coordinator.in_doubt());
   }
+  out.write(unsaid, frame.until);
   if (result.kind == Result::Kind::aborted && result.transaction.empty()) zk::log::error("aborted: " + result.why);
   if (result.kind == Result::Kind::unknown)
     zk::log::error(result.transaction +

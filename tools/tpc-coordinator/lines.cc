@@ -163,7 +163,7 @@ class Lines {
 
 std::string Lines::failure(const std::string& why) const {
   if (options_.json) return nlohmann::ordered_json{{"result", "failed"}, {"why", why}}.dump();
-  return "failed - : " + why;
+  return "failed -: " + why;
 }
 
 void Lines::write(const std::string& text) {
@@ -174,7 +174,7 @@ void Lines::write(const std::string& text) {
 // By hand people want to see how it comes about. The result is a line of its own.
 void Lines::follow(const zk::Milestone& milestone) {
   using What = zk::Milestone::What;
-  if (!by_hand_ || milestone.what == What::committed || milestone.what == What::aborted) return;
+  if (!by_hand_ || milestone.what == What::committed || milestone.what == What::aborted || !out_.ready()) return;
   write("  " + shown(milestone) + "\n");
 }
 

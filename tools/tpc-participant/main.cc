@@ -35,7 +35,7 @@ void set_policy(VotePolicy& policy, const std::string& vote) {
 
 int main(int argc, char** argv) {
   Options options;
-  std::string vote = "commit";
+  std::string vote = "commit", listen = "127.0.0.1:0";
   std::optional<std::string> fail_at;
   std::optional<int> seed;
 
@@ -61,8 +61,9 @@ int main(int argc, char** argv) {
   tool.option("--seed", "N", seed, 0, 1'000'000'000, "of random votes: the same again with the same seed");
   tool.option(
       "--on-commit", "STRING", options.on_commit,
-      "run by /bin/sh after a commit is applied, one at a time, with the transaction as JSON on standard input");
-  tool.option("--listen", "ADDR:PORT", options.listen,
+      "run by /bin/sh after a commit is applied, one at a time, with the transaction as JSON on standard input; "
+      "not for what it catches up from other replicas");
+  tool.option("--listen", "ADDR:PORT", listen,
               "where other replicas and readers find this one (default: 127.0.0.1:0, any free port)");
   tool.option("--fail-at", "POINT[:HOW]", fail_at,
               "die (kill, the default) or freeze (pause) there, on purpose: before-vote, after-prepare, after-vote, "
@@ -78,6 +79,9 @@ int main(int argc, char** argv) {
     if (options.id.empty()) throw zk::WrongUsage("--id is missing: which replica this is");
     if (options.directory.empty()) throw zk::WrongUsage("--data is missing: where it keeps what it must not forget");
     zk::check_name("--id", options.id);
+    options.listen = zk::Endpoint::parse("--listen", listen);
+    if (options.listen.address == "0.0.0.0" || options.listen.address == "::")
+      throw zk::WrongUsage("--listen " + listen + ": say the address by which the others reach this host");
     set_policy(options.vote, vote);
     const bool commands = options.vote.kind == VotePolicy::Kind::command;
     if (commands && options.vote.command.empty()) throw zk::WrongUsage("--vote command needs --vote-command STRING");

@@ -72,6 +72,15 @@ class Teller {
  public:
   Teller(const std::string& id, bool json) : id_(id), json_(json) {}
 
+  ~Teller() {
+    try {
+      if (!gone_) out_.write(unsaid_, Until{}.within(std::chrono::seconds(1)));
+    } catch (const std::runtime_error&) {  // it is not read
+    }
+  }
+  Teller(const Teller&) = delete;
+  Teller& operator=(const Teller&) = delete;
+
   void tell(const Progress& progress) {
     const std::lock_guard lock(mutex_);
     // Who is being asked sees the question again after what comes in between.
@@ -238,7 +247,7 @@ void Replica::run_on_commit(const Progress& progress) {
 }
 
 void Replica::tell(const Progress& progress) {
-  if (on_commit_ && progress.what == What::begin) told_[progress.transaction] = told(*progress.proposal, options_.id);
+  if (on_commit_ && progress.proposal != nullptr) told_[progress.transaction] = told(*progress.proposal, options_.id);
   if (on_commit_ && progress.what == What::applied) run_on_commit(progress);
   const bool over = progress.what == What::acknowledged || (progress.what == What::decision && !progress.yes);
   if (over) told_.erase(progress.transaction);
@@ -265,10 +274,9 @@ void Replica::open() {
 
 void Replica::serve() {
   presence_ = {.about = zk::Identity::mine("").json(), .endpoint = "", .key = random_key()};
-  server_ = std::make_unique<zk::PeerServer>(
-      zk::Endpoint::parse("--listen", options_.listen), presence_.key, [this](const std::string& request) {
-        return zk::answer_as_replica(*store_, options_.id, request, [this] { return contact_.cut_off(); });
-      });
+  server_ = std::make_unique<zk::PeerServer>(options_.listen, presence_.key, [this](const std::string& request) {
+    return zk::answer_as_replica(*store_, options_.id, request, [this] { return contact_.cut_off(); });
+  });
   presence_.endpoint = server_->endpoint().text();
   if (!options_.on_commit.empty())
     on_commit_ = std::make_unique<zk::Handler>(

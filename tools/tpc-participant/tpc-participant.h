@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "fail_point.h"
 #include "participant.h"
+#include "peer.h"
 #include "tool.h"
 
 struct VotePolicy {
@@ -18,7 +19,8 @@ struct VotePolicy {
 };
 
 struct Options {
-  std::string path, id, directory, listen = "127.0.0.1:0", on_commit;
+  std::string path, id, directory, on_commit;
+  zk::Endpoint listen;
   VotePolicy vote;
   zk::FailPoint fail;
   bool json = false;

@@ -1,3 +1,6 @@
+#include <termios.h>
+#include <unistd.h>
+
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -127,10 +130,18 @@ class Person : public Slow {
     over_.request_stop();
   }
 
+  // It was no answer to this question.
+  void forget_what_was_typed() {
+    if (isatty(STDIN_FILENO) != 1) return;
+    tcflush(STDIN_FILENO, TCIFLUSH);
+    lines_ = {};
+  }
+
   // Answers false if nobody can be asked any more.
   bool put(const std::string& transaction, const std::string& what, const std::stop_token& over) {
     try {
       for (;;) {
+        forget_what_was_typed();
         hooks_.ask(transaction, what);
         const auto line = lines_.next({zk::Time::max(), over});
         if (!line) {
