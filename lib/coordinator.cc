@@ -382,6 +382,7 @@ void Coordinator::await_acknowledgements() {
     flight.done(
         {.kind = Result::Kind::committed, .transaction = id, .version = flight.entry.version, .absent = absent});
     flight.done = nullptr;
+    flight.finished = Clock::now();
     if (absent.empty() && !flight.acknowledged.empty()) continue;
     flight.stage = Flight::Stage::over;  // whoever acknowledges last clears up
   }

@@ -205,8 +205,8 @@ void Participant::forget_what_was_seen() {
   coordinators_change_.reset();
 }
 
-// Reads what has changed; answers whether anything had. The log is read after the transactions, so that it has all that
-// was decided of them before.
+// Reads what has changed; answers whether anything had. A watch fires before anything newer is read: so a log whose
+// watch has not fired has all that was decided before the transactions were listed.
 bool Participant::look(const Until& until) {
   const auto stale = [](const std::optional<Watch>& change) { return !change || change->fired(); };
   const bool proposals = stale(proposals_change_), log = stale(log_change_), others = stale(coordinators_change_);
@@ -217,15 +217,13 @@ bool Participant::look(const Until& until) {
     change = watch;
   };
   if (proposals) read(paths_.proposals(), proposals_change_, listing);
-  if (log)
-    read(paths_.log(), log_change_, entries);
-  else if (proposals)
-    entries = session_->children(paths_.log());
+  if (log) read(paths_.log(), log_change_, entries);
   if (others) read(paths_.coordinators(), coordinators_change_, coordinators);
 
   std::optional<Names> names;
   if (listing) incomplete_ = false;
   if (listing) names = in_order(listing->get(until), paths_.proposals());
+  if (listing && !entries && stale(log_change_)) read(paths_.log(), log_change_, entries);
   if (entries) log_ = log_entries(in_order(entries->get(until), paths_.log()));
   if (coordinators) {
     coordinators_.clear();

@@ -97,6 +97,53 @@ assert_nothing_left() {
   assert_nothing_left
 }
 
+@test "two-phase-commit tells its story as text, and leaves nothing" {
+  run env STAGE=plain two-phase-commit </dev/null
+  assert_success
+  assert_line --regexp 'coordinator .*committed  version 1$'
+  assert_line --regexp 'coordinator .*aborted  b: votes abort, always$'
+  assert_line --regexp 'coordinator .*aborted  c died before its vote$'
+  assert_line --regexp 'coordinator .*waits for c to acknowledge it$'
+  assert_line --regexp '[abc] +5-1  settled  commit$'
+  # What the register holds after each: 1, still 1, still 1, 4, 5.
+  assert_equal "$(grep -oE 'coordinator x=[0-9]+$' <<<"$output" | grep -oE '[0-9]+$' | tr '\n' ' ')" '1 1 1 4 5 '
+  refute_line --partial Killed
+  assert_line --regexp 'It went as told\.$'
+  assert_nothing_left
+}
+
+@test "two-phase-commit shows three participants, the live tree and the coordinator in panes to who watches on a terminal" {
+  SCENE_PACE=0.3 screen -f /dev/null new-session -d -x 160 -y 48 "two-phase-commit; echo status: \$?; exec cat" 3>&-
+  wait_for 15 "the tree" shows '├─ alive'
+  wait_for 15 "a participant" shows '1-1  prepared'
+  wait_for 15 "the coordinator" shows '\$ tpc-coordinator /register set x='
+  wait_for 15 "the death of a participant" shows 'dies here, as --fail-at says: before-vote'
+  wait_for 30 "its end" shows '^status: 0'
+  screen kill-server
+  assert_nothing_left
+}
+
+@test "two-phase-commit ask lets people vote, each in a pane" {
+  screen -f /dev/null new-session -d -x 160 -y 48 "two-phase-commit ask; echo status: \$?; exec cat" 3>&-
+  wait_for 15 "a prompt" shows '^>'
+  wait_for 15 "the participants" shows 'b  alive'
+  screen send-keys 'set x=1' Enter
+  wait_for 10 "the question" shows 'ask  set x=1   commit\? \[y/n\]'
+  screen send-keys C-b Up
+  screen send-keys n Enter
+  wait_for 10 "the result" shows '^aborted 1-1: [abc]: said no'
+  screen send-keys C-b Down
+  screen send-keys C-d
+  wait_for 15 "its end" shows '^status: 0'
+  screen kill-server
+  assert_nothing_left
+}
+
+@test "two-phase-commit refuses what it does not know" {
+  run -125 two-phase-commit vote
+  assert_output "two-phase-commit: what is 'vote'? See --help"
+}
+
 @test "make install brings the tools, their manuals and completion" {
   local there=$BATS_TEST_TMPDIR/there tool
   run -0 make -s -C "$BATS_TEST_DIRNAME/.." install DESTDIR="$there" PREFIX=/usr
