@@ -1,10 +1,10 @@
 #include "coordinator.h"
 
 #include <algorithm>
-#include <random>
 
 #include "error.h"
 #include "path.h"
+#include "random_id.h"
 #include "replica.h"
 #include "text.h"
 
@@ -22,14 +22,6 @@ constexpr std::size_t most_beside_the_changes = 100'000;  // in a transaction's 
 std::set<std::string> as_set(std::optional<Names> names, const std::string& path) {
   if (!names) throw Refused(path + " has vanished: somebody has removed the register");
   return {names->begin(), names->end()};
-}
-
-// By it the node is found again if the answer to its creation is lost.
-std::string random_prefix() {
-  std::random_device random;
-  char text[18];
-  std::snprintf(text, sizeof text, "%08x%08x-", random(), random());
-  return text;
 }
 
 }  // namespace
@@ -50,7 +42,7 @@ void Coordinator::tell(const Milestone& milestone) const {
 
 // Our number makes the names of our transactions unlike all others that ever were.
 void Coordinator::enroll(const Until& until) {
-  const auto prefix = random_prefix();
+  const auto prefix = random_id(8) + "-";
   for (;;) {
     try {
       auto creating = session_->create(join(paths_.coordinators(), prefix), request_.about, Mode::ephemeral_sequential);

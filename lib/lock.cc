@@ -1,26 +1,16 @@
 #include "lock.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "error.h"
 #include "path.h"
+#include "random_id.h"
 #include "text.h"
 
 namespace zk {
 
 namespace {
-
-std::string random_id() {
-  std::uint64_t number = 0;
-  if (getrandom(&number, sizeof number, 0) != sizeof number) throw Refused("the system has no random numbers");
-  char text[20];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(number));
-  return text;
-}
 
 std::optional<int> stored_limit(const std::string& data) {
   const auto object = nlohmann::json::parse(data, nullptr, /*allow_exceptions=*/false);
@@ -31,7 +21,7 @@ std::optional<int> stored_limit(const std::string& data) {
 // A contender from its first request to its lock or its withdrawal.
 class Attempt {
  public:
-  Attempt(Session& session, const LockRequest& request) : session_(session), request_(request), id_(random_id()) {}
+  Attempt(Session& session, const LockRequest& request) : session_(session), request_(request), id_(random_id(8)) {}
 
   // Our node's name when we are inside; nullopt if the lock is not free and nobody wants to wait.
   std::optional<std::string> run(const Until& until, const Queued& queued);

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "error.h"
 #include "path.h"
+#include "random_id.h"
 #include "replica.h"
 #include "settle.h"
 #include "text.h"
@@ -18,17 +18,6 @@ using What = Progress::What;
 using Names = std::vector<std::string>;
 
 constexpr Duration patience_with_a_peer = std::chrono::seconds(10);
-
-std::string random_id() {
-  std::random_device random;
-  std::string id;
-  for (int i = 0; i < 4; ++i) {
-    char part[9];
-    std::snprintf(part, sizeof part, "%08x", random());
-    id += part;
-  }
-  return id;
-}
 
 bool has(const Names& sorted, const std::string& name) { return std::ranges::binary_search(sorted, name); }
 
@@ -54,7 +43,7 @@ std::string register_id(Session& session, const std::string& path, bool make, co
     }
     if (!make) throw Refused("there is no register at " + path + "; a tpc-participant makes it");
     std::vector<Operation> operations{
-        {Operation::Kind::create, path, nlohmann::json{{"register", random_id()}}.dump()}};
+        {Operation::Kind::create, path, nlohmann::json{{"register", random_id(16)}}.dump()}};
     for (const auto& folder :
          {paths.members(), paths.all_alive(), paths.coordinators(), paths.proposals(), paths.log()})
       operations.push_back({Operation::Kind::create, folder});

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -21,6 +20,7 @@
 #include <utility>
 
 #include "error.h"
+#include "random_id.h"
 #include "text.h"
 
 namespace zk {
@@ -59,15 +59,6 @@ bool lacks_resources(int error) { return error == EMFILE || error == ENFILE || e
   const std::string text = what + ": " + std::strerror(error);
   if (lacks_space(error)) throw OutOfSpace(text + "; make room on the disk, or raise the quota or the limit");
   throw StoreFailed(text);
-}
-
-std::string random_id() {
-  unsigned char bytes[16];
-  if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) throw Refused("the system has no random numbers");
-  std::string id;
-  for (const auto byte : bytes)
-    for (const int digit : {byte >> 4, byte & 15}) id += "0123456789abcdef"[digit];
-  return id;
 }
 
 // --- The encoding: little-endian numbers, texts with their lengths, in frames with checksums.
@@ -770,7 +761,7 @@ struct Store::Impl {
 
   // Under its name the first log is complete: a directory without it is as good as empty.
   void create() {
-    id_ = random_id();
+    id_ = random_id(16);
     directory_.remove(new_log);
     directory_.remove(new_snapshot);
     std::string bytes;

@@ -3,7 +3,6 @@
 #include <csignal>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <utility>
 
 #include "child.h"
@@ -13,6 +12,7 @@
 #include "log.h"
 #include "output.h"
 #include "peer.h"
+#include "random_id.h"
 #include "replica.h"
 #include "store.h"
 #include "text.h"
@@ -29,17 +29,6 @@ using What = Progress::What;
 namespace log = zk::log;
 
 constexpr std::size_t most_unsaid = 1 << 20;
-
-std::string random_key() {
-  std::random_device random;
-  std::string key;
-  for (int i = 0; i < 4; ++i) {
-    char part[9];
-    std::snprintf(part, sizeof part, "%08x", random());
-    key += part;
-  }
-  return key;
-}
 
 const char* word_of(What what) {
   switch (what) {
@@ -273,7 +262,7 @@ void Replica::open() {
 }
 
 void Replica::serve() {
-  presence_ = {.about = zk::Identity::mine("").json(), .endpoint = "", .key = random_key()};
+  presence_ = {.about = zk::Identity::mine("").json(), .endpoint = "", .key = zk::random_id(16)};
   server_ = std::make_unique<zk::PeerServer>(options_.listen, presence_.key, [this](const std::string& request) {
     return zk::answer_as_replica(*store_, options_.id, request, [this] { return contact_.cut_off(); });
   });
