@@ -15,6 +15,15 @@
 // anybody. A transaction that is not there is not committed: presumed abort. That of a committed one therefore stays
 // until everybody in its roster has it on its disk.
 //
+// Proved for the algorithm by Spin (model/tpc.pml, `make model`), over all interleavings of looks, writes to the disk,
+// transactions, crashes with and without return, ends of sessions, time-outs and lost replies: AC1, all decide alike;
+// AC2, no decision is reversed; AC3, a commit only if all in the roster have voted yes and have it on their disks; AC4,
+// and always then if nothing fails; AC5, when those that crashed are back all decide, and nothing is left. And: all
+// apply the same sequence; a vote is on the state that it will be applied to; what somebody needs is kept for it.
+// Bounds: 2 participants with 3 transactions, or 2 coordinators and 2 crashes; 3 participants with 2 transactions or 2
+// coordinators and a crash, or with 2 crashes. The model's head has them all, and what it leaves out: values, watches,
+// damaged disks.
+//
 // Source: J. Gray, "Notes on Data Base Operating Systems", 1978, for the two phases; J. Gray and L. Lamport, "Consensus
 // on Transaction Commit", 2006: it does not block because the votes and the decision are kept by a quorum.
 #pragma once

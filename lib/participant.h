@@ -13,6 +13,9 @@
 // Cost of a transaction, beside the coordinator's: two round trips to learn of it, one to vote; one to learn of the
 // decision, one to acknowledge. What comes together shares them, and one fsync.
 //
+// Blocking: take_part(), until told to stop; within it for the server, for the disk, and, to catch up, for other
+// replicas (ten seconds each). It never waits for who reads what it tells.
+//
 // Source: see commit.h. That it decides in the server's order, and waits for earlier conflicting ones: conservative
 // two-phase locking, P. Bernstein et al., "Concurrency Control and Recovery in Database Systems", 1987, chapter 3.
 #pragma once
