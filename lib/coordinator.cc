@@ -112,22 +112,23 @@ std::vector<InDoubt> Coordinator::in_doubt() {
 // --- a round ---
 
 void Coordinator::work(const Until& until) {
-  while (!idle()) {
+  for (;;) {
     try {
-      bell_.take();
-      look(until);
-      decide_all(until);
-      await_acknowledgements();
-      clear_up(until);
-      if (!idle()) wait(until);
+      while (!idle()) {
+        bell_.take();
+        look(until);
+        decide_all(until);
+        await_acknowledgements();
+        clear_up(until);
+        if (!idle()) wait(until);
+      }
+      return trim(until);
     } catch (const ConnectionLoss&) {
       // What is read next must not be older than what we did.
       session_->insist(until, [&] { return session_->sync(request_.path); });
       forget_what_was_seen();
     }
   }
-  if (cleaning_) clear_up(until);
-  trim(until);
 }
 
 void Coordinator::give_up(const std::string& why, const Until& until) {

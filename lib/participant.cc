@@ -374,6 +374,7 @@ void Participant::write(Plan& plan) {
   for (const auto& vote : plan.votes) known_.at(vote.id).vote = vote.opinion;
   for (const auto& commit : batch.commits) {
     tell({.what = What::applied, .transaction = commit.transaction, .version = commit.version});
+    unacknowledged_.push_back({commit.version, commit.transaction, {}});
     if (const auto known = known_.find(commit.transaction); known != known_.end()) known->second.applied = true;
   }
   if (!batch.commits.empty()) reached("after-apply");
@@ -398,7 +399,7 @@ void Participant::send(const Plan& plan, const Until& until) {
   const auto outcome = sent.get(until);
   if (outcome.code != Code::ok) return send_one_by_one(plan, until);
   if (news) ++membership_version_;
-  acknowledged(plan, plan.votes);
+  acknowledged(plan.votes);
 }
 
 // One of them cannot be done any more.
@@ -416,10 +417,10 @@ void Participant::send_one_by_one(const Plan& plan, const Until& until) {
     if (!set) return;  // again in the next round
     membership_version_ = set->version;
   }
-  acknowledged(plan, made);
+  acknowledged(made);
 }
 
-void Participant::acknowledged(const Plan& plan, const std::vector<Vote>& votes) {
+void Participant::acknowledged(const std::vector<Vote>& votes) {
   for (const auto& [id, opinion] : votes) {
     if (const auto known = known_.find(id); known != known_.end()) known->second.voted = true;
     tell({.what = What::vote, .transaction = id, .text = opinion.why, .yes = opinion.yes});
@@ -427,7 +428,7 @@ void Participant::acknowledged(const Plan& plan, const std::vector<Vote>& votes)
   if (!votes.empty()) reached("after-vote");
   clean_up_ = clean_up_ || acknowledged_ != store_->version();
   acknowledged_ = store_->version();
-  for (const auto& commit : plan.batch.commits)
+  for (const auto& commit : std::exchange(unacknowledged_, {}))
     tell({.what = What::acknowledged, .transaction = commit.transaction, .version = commit.version});
 }
 

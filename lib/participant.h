@@ -121,7 +121,7 @@ class Participant {
   void write(Plan& plan);
   void send(const Plan& plan, const Until& until);
   void send_one_by_one(const Plan& plan, const Until& until);
-  void acknowledged(const Plan& plan, const std::vector<Vote>& votes);
+  void acknowledged(const std::vector<Vote>& votes);
   void settle_orphans(const Until& until);
   void forget_what_was_seen();
   std::int64_t newest() const { return log_.empty() ? 0 : log_.back().version; }
@@ -143,6 +143,7 @@ class Participant {
   std::optional<Watch> proposals_change_, log_change_, coordinators_change_;
   int membership_version_ = 0;
   std::int64_t acknowledged_ = 0;
+  std::vector<Commit> unacknowledged_;  // applied; their changes do not matter
   bool first_look_ = true;
   bool incomplete_ = false;  // one vanished while we read: it may be committed, and that later than we read the log
   bool clean_up_ = true;     // what nobody looks after may be over

@@ -1,5 +1,6 @@
 # zk-lock: no overlap, ever. Servers, connections and zk-lock itself are frozen, killed, cut off and lied to, RUNS times each
-# (make faults: 20). What was inside when is in a log on one clock, and interval.py --check judges it.
+# (make faults: 20). What was inside when is in a log on one clock, and interval.py --check judges it. And two-phase commit:
+# nothing is lost.
 # shellcheck disable=SC2016 # what stands in single quotes is for awk, and for other shells
 load helpers
 
@@ -475,3 +476,32 @@ swallowed() { (($(grep -c swallowed "$(proxy_log)") >= $1)); } # COUNT
 }
 
 waits_again() { (($(grep -c 'waiting for' "$(err "$1")") > 1)); }
+
+# --- two-phase commit: a register and its coordinators, killed RUNS * 5 times while clients write and read ---
+
+# OPTION...: of tpc_history.py. What clients have seen is linearizable, also with what is there in the end: so nothing
+# that was acknowledged is lost, and nothing aborted is visible. All replicas have the same, and nothing else is left.
+survives() {
+  load registers
+  cd "$BATS_TEST_TMPDIR" || return
+  allow_lingering
+  start history tpc_history.py --seconds 0 --rounds $((5 * RUNS)) --clients 3 --parallel 8 --keys 12 --apart "$@" history
+  finish history $((60 + 25 * RUNS))
+  assert_success
+  run -0 linearizable.py history
+  assert_output --partial 'linearizable: '
+  (($(grep -c '"result": "committed"' history) >= 20 * RUNS)) || fail "hardly anything was committed"
+  replicas a b c
+  assert_same_stores a b c
+  committed x=last # its coordinator clears up what the others have left in the log
+  wait_nothing_left
+  leave a b c
+}
+
+@test "tpc-participants and tpc-coordinators that are all killed with -9 at once, at any moment: nothing is lost" {
+  survives --faults all
+}
+
+@test "tpc-participants and tpc-coordinators that are killed and frozen, one by one and all at once: nothing is lost" {
+  survives --faults replica,coordinator,freeze,all
+}
