@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "error.h"
+#include "node_json.h"
 #include "path.h"
 #include "sequence.h"
 #include "text.h"
@@ -34,9 +35,12 @@ std::vector<std::string> without(const std::vector<std::string>& from, const std
 
 // The rest of the object is for its own reader.
 std::optional<Json> parse_object(const std::string& data) {
-  Json object = Json::parse(data, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return std::nullopt;
-  return object;
+  try {
+    Json object = parse_flat(data);
+    if (object.is_object()) return object;
+  } catch (const Refused&) {
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -59,13 +63,14 @@ std::string Proposal::json() const {
 std::optional<Proposal> Proposal::parse(const std::string& id, const Node& node) {
   if (!coordinator_of(id)) return std::nullopt;
   try {
-    const Json object = Json::parse(node.data);
+    const Json object = parse_flat(node.data);
     Proposal proposal{.id = id,
                       .about = object.at("by").dump(),
                       .roster = object.at("roster"),
                       .transaction = Transaction::parse(node.data),
                       .order = node.stat.czxid};
     for (const auto& member : proposal.roster) check_name("id", member);
+    if (proposal.roster.empty()) return std::nullopt;  // nobody could say no
     return proposal;
   } catch (const Json::exception&) {
     return std::nullopt;

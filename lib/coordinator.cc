@@ -15,9 +15,17 @@ namespace {
 using Names = std::vector<std::string>;
 using What = Milestone::What;
 
-constexpr std::size_t most_left = 8;  // of those that are over
+constexpr std::size_t most_left = 8;           // of those that are over
+constexpr std::size_t most_at_once = 400'000;  // bytes in a transaction; a server drops who sends more than 1 MiB
 constexpr Duration rest_before_cleaning = std::chrono::milliseconds(50);
 constexpr std::size_t most_beside_the_changes = 100'000;  // in a transaction's node: the roster, who we are
+
+std::size_t bytes_of(const std::vector<Operation>& operations) {
+  constexpr std::size_t beside = 64 + 256;  // what an operation has beside its path, and a long chroot
+  std::size_t bytes = 0;
+  for (const auto& operation : operations) bytes += operation.path.size() + operation.data.size() + beside;
+  return bytes;
+}
 
 std::set<std::string> as_set(std::optional<Names> names, const std::string& path) {
   if (!names) throw Refused(path + " has vanished: somebody has removed the register");
@@ -95,7 +103,8 @@ void Coordinator::finish() {
 
 bool Coordinator::idle() {
   const std::lock_guard lock(mutex_);
-  return no_more_ && submitted_.empty() && flights_.empty();
+  return no_more_ && submitted_.empty() &&
+         std::ranges::all_of(flights_, [](const auto& entry) { return entry.second.lingers; });
 }
 
 std::vector<InDoubt> Coordinator::in_doubt() {
@@ -119,6 +128,7 @@ void Coordinator::work(const Until& until) {
         look(until);
         decide_all(until);
         await_acknowledgements();
+        look_after_lingering();
         clear_up(until);
         if (!idle()) wait(until);
       }
@@ -296,8 +306,20 @@ void Coordinator::decide_all(const Until& until) {
 }
 
 void Coordinator::commit_all(const std::vector<Flight*>& flights, const Until& until) {
-  if (commit(flights, until) || flights.size() == 1) return;
-  for (auto* flight : flights) commit({flight}, until);
+  std::vector<Flight*> together;
+  std::size_t bytes = 0;
+  const auto commit_those = [&] {
+    if (!commit(together, until) && together.size() > 1)
+      for (auto* flight : together) commit({flight}, until);
+    together.clear();
+    bytes = 0;
+  };
+  for (auto* flight : flights) {
+    bytes += bytes_of(commit_operations(paths_, flight->proposal.id, flight->proposal.roster));
+    if (!together.empty() && bytes > most_at_once) commit_those();
+    together.push_back(flight);
+  }
+  commit_those();
 }
 
 // In one transaction. If it fails, somebody has meddled, and the votes are looked at anew.
@@ -376,9 +398,30 @@ void Coordinator::await_acknowledgements() {
         {.kind = Result::Kind::committed, .transaction = id, .version = flight.entry.version, .absent = absent});
     flight.done = nullptr;
     flight.finished = Clock::now();
-    if (absent.empty() && !flight.acknowledged.empty()) continue;
-    flight.stage = Flight::Stage::over;  // whoever acknowledges last clears up
+    flight.lingers = !absent.empty() || flight.acknowledged.empty();
   }
+}
+
+// Somebody has been away, and has caught up. If that is after us, whoever acknowledges last clears up.
+void Coordinator::look_after_lingering() {
+  for (auto& [id, flight] : flights_) {
+    if (!flight.lingers) continue;
+    bool missing = false;
+    for (const auto& member : flight.proposal.roster) {
+      if (!members_.contains(member)) continue;
+      if (positions_[member].version >= flight.entry.version)
+        flight.acknowledged.insert(member);
+      else
+        missing = true;
+    }
+    if (missing || flight.acknowledged.empty()) continue;
+    flight.lingers = false;
+    flight.finished = Clock::now();
+  }
+}
+
+bool Coordinator::is_finished(const Flight& flight) {
+  return flight.stage == Flight::Stage::acknowledging && !flight.done && !flight.lingers;
 }
 
 std::vector<Operation> Coordinator::clearing(const Flight& flight) const {
@@ -396,8 +439,9 @@ void Coordinator::clear_up(const Until& until) {
   std::vector<Operation> operations;
   std::vector<std::string> cleaned;
   for (auto& [id, flight] : flights_) {
-    if (flight.stage != Flight::Stage::acknowledging || flight.done) continue;
+    if (!is_finished(flight)) continue;
     const auto own = clearing(flight);
+    if (!cleaned.empty() && bytes_of(operations) + bytes_of(own) > most_at_once) break;
     operations.insert(operations.end(), own.begin(), own.end());
     cleaned.push_back(id);
   }
@@ -409,8 +453,10 @@ void Coordinator::clear_up(const Until& until) {
 bool Coordinator::time_to_clean() {
   std::size_t finished = 0;
   Time oldest = Time::max();
+  std::size_t lingering = 0;
   for (const auto& [id, flight] : flights_) {
-    if (flight.stage != Flight::Stage::acknowledging || flight.done) continue;
+    if (flight.lingers) ++lingering;
+    if (!is_finished(flight)) continue;
     ++finished;
     oldest = std::min(oldest, flight.finished);
   }
@@ -418,7 +464,7 @@ bool Coordinator::time_to_clean() {
   if (finished == 0) return false;
   if (finished >= most_left || Clock::now() >= clean_at_) return true;
   const std::lock_guard lock(mutex_);
-  return no_more_ && submitted_.empty() && finished == flights_.size();
+  return no_more_ && submitted_.empty() && finished + lingering == flights_.size();
 }
 
 void Coordinator::finish_cleaning(const Until& until) {
@@ -427,8 +473,10 @@ void Coordinator::finish_cleaning(const Until& until) {
   for (const auto& id : cleaning_->transactions) {
     const auto& flight = flights_.at(id);
     // One that somebody has meddled with stays, for who comes after us; the others go.
-    if (outcome.code != Code::ok && !alone) session_->transact(clearing(flight)).get(until);
-    if (outcome.code != Code::ok || flight.entry.version >= cleaning_->newest) trimmable_.push_back(flight.entry);
+    const bool again = outcome.code != Code::ok && !alone;
+    const bool gone =
+        outcome.code == Code::ok || (again && session_->transact(clearing(flight)).get(until).code == Code::ok);
+    if (gone && flight.entry.version >= cleaning_->newest) trimmable_.push_back(flight.entry);
     flights_.erase(id);
   }
   cleaning_.reset();

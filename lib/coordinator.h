@@ -80,7 +80,8 @@ class Coordinator {
   /// There will be no more. From any thread.
   void finish();
 
-  /// Works until everything is done and there will be no more. Throws SessionLost, Stopped, TimedOut.
+  /// Works until everything is done and there will be no more. Throws SessionLost, Stopped, TimedOut; Error and Refused
+  /// if the server does not let us, or somebody has removed the register.
   void work(const Until& until);
 
   /// Aborts what is not decided, and waits for nobody. Blocks and throws as work().
@@ -97,6 +98,7 @@ class Coordinator {
     enum class Stage { beginning, voting, acknowledging, over } stage = Stage::beginning;
     std::optional<Watch> change{};
     Votes votes{};
+    bool lingers = false;   // committed and told; one who was away has not acknowledged it yet
     bool aborting = false;  // asked for; the answer may have been lost
     std::string why{};      // of an abort
     LogEntry entry{};       // of a commit
@@ -133,6 +135,8 @@ class Coordinator {
   void in_doubt(Flight& flight);
   std::vector<Operation> clearing(const Flight& flight) const;
   void await_acknowledgements();
+  void look_after_lingering();
+  static bool is_finished(const Flight& flight);
   void clear_up(const Until& until);
   bool time_to_clean();
   void finish_cleaning(const Until& until);

@@ -112,6 +112,15 @@ void Handler::offer(Occasion occasion) {
   changed_.notify_all();
 }
 
+void Handler::withdraw(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  const auto known = newest_.find(key);
+  if (known == newest_.end()) return;
+  waiting_.erase(known->second);
+  newest_.erase(known);
+  changed_.notify_all();
+}
+
 void Handler::finish(const Until& until) {
   std::unique_lock lock(mutex_);
   hurry_ = true;

@@ -53,6 +53,9 @@ class Handler {
   /// Does not block.
   void offer(Occasion occasion);
 
+  /// Forgets what waits under this key. Does not block; what runs goes on.
+  void withdraw(const std::string& key);
+
   /// Blocks until everything offered has been handled, or `until` ends: throws TimedOut or Stopped.
   void finish(const Until& until);
 

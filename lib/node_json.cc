@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "error.h"
 #include "text.h"
 #include "wall_clock.h"
 
@@ -26,6 +27,19 @@ void add_data(nlohmann::ordered_json& object, std::string_view data) {
     object["data"] = data;
   else
     object["data_base64"] = base64(data);
+}
+
+nlohmann::ordered_json parse_flat(std::string_view text) {
+  constexpr int deepest = 8;
+  using Json = nlohmann::ordered_json;
+  try {
+    return Json::parse(text, [](int depth, Json::parse_event_t, Json&) {
+      if (depth > deepest) throw Refused("JSON that is nested too deeply");
+      return true;
+    });
+  } catch (const Json::exception&) {
+    throw Refused("no JSON");
+  }
 }
 
 std::string line(const nlohmann::ordered_json& object) {

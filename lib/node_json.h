@@ -14,6 +14,10 @@ void add_stat(nlohmann::ordered_json& object, const Stat& stat);
 /// Adds `data`, or `data_base64` if they are not text.
 void add_data(nlohmann::ordered_json& object, std::string_view data);
 
+/// Of somebody else's data. Throws Refused for what is no JSON, or is nested deeper than anything that is ours: to copy
+/// or print that would use up the stack.
+nlohmann::ordered_json parse_flat(std::string_view text);
+
 /// One line, in ASCII: whatever a name or data contain, it is harmless.
 std::string line(const nlohmann::ordered_json& object);
 

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "bell.h"
 #include "error.h"
@@ -67,6 +68,34 @@ void Output::when_reader_goes(std::function<void()> gone) {
 bool Output::ready() const {
   pollfd source{fd_, POLLOUT, 0};
   return poll(&source, 1, 0) == 1;
+}
+
+void Backlog::add(const std::string& text) {
+  if (failed_) return;
+  if (unsaid_.size() + text.size() > most_ && !unsaid_.empty())
+    ++missing_;
+  else
+    unsaid_ += text;
+  try {
+    write();
+  } catch (const std::runtime_error&) {
+    failed_ = std::current_exception();
+  }
+}
+
+void Backlog::write() {
+  constexpr std::size_t piece = 4096;  // what a pipe that is ready takes
+  while (!unsaid_.empty() && out_.ready()) {
+    out_.write(std::string_view(unsaid_).substr(0, piece), Until{}.within(std::chrono::seconds(1)));
+    unsaid_.erase(0, piece);
+    if (unsaid_.empty() && missing_ > 0) unsaid_ = left_out_(std::exchange(missing_, 0));
+  }
+}
+
+void Backlog::finish(const Until& until) {
+  if (failed_) std::rethrow_exception(failed_);
+  if (missing_ > 0) unsaid_ += left_out_(std::exchange(missing_, 0));
+  out_.write(std::exchange(unsaid_, {}), until);
 }
 
 bool Output::wait(short events, const Until& until) {

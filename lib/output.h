@@ -1,8 +1,10 @@
 // Standard output as a place for data that somebody may read slowly, or not to the end.
 #pragma once
+#include <exception>
 #include <functional>
 #include <stdexcept>
 #include <stop_token>
+#include <string>
 #include <string_view>
 #include <thread>
 
@@ -42,6 +44,30 @@ class Output {
   int fd_;
   bool own_ = false, socket_ = false, terminal_;
   std::jthread watch_;
+};
+
+/// What is to be written when somebody reads, for those who may not wait for that.
+class Backlog {
+ public:
+  /// Of more than `most` bytes that nobody reads, the rest is left out, and `left_out` says so of that many texts.
+  explicit Backlog(std::size_t most, std::function<std::string(int)> left_out)
+      : most_(most), left_out_(std::move(left_out)) {}
+
+  /// Writes what goes without waiting. Does not throw: if it cannot be written, finish() will.
+  void add(const std::string& text);
+
+  /// The rest. Blocks and throws as Output::write.
+  void finish(const Until& until);
+
+ private:
+  void write();
+
+  Output out_;
+  const std::size_t most_;
+  std::function<std::string(int)> left_out_;
+  std::string unsaid_;
+  int missing_ = 0;
+  std::exception_ptr failed_;
 };
 
 }  // namespace zk

@@ -17,7 +17,7 @@ namespace {
 using What = Progress::What;
 using Names = std::vector<std::string>;
 
-constexpr Duration patience_with_a_peer = std::chrono::seconds(10);
+constexpr int most_attempts = 5;
 
 bool has(const Names& sorted, const std::string& name) { return std::ranges::binary_search(sorted, name); }
 
@@ -38,7 +38,8 @@ std::string register_id(Session& session, const std::string& path, bool make, co
     const auto node = session.insist(until, [&] { return session.get(path); });
     if (node) {
       const auto object = nlohmann::json::parse(node->data, nullptr, /*allow_exceptions=*/false);
-      if (object.is_object() && object.value("register", nlohmann::json()).is_string()) return object["register"];
+      if (object.is_object() && object.contains("register") && object["register"].is_string())
+        return object["register"];
       throw Refused(path + " is there, but is not a register: " + printable(node->data, 60));
     }
     if (!make) throw Refused("there is no register at " + path + "; a tpc-participant makes it");
@@ -139,6 +140,11 @@ void Participant::join(const Until& until) {
   register_member(until);  // who is refused should not have to wait for it
   await_end_of_earlier(until);
   register_member(until);  // it may have acknowledged more
+  look(until);
+  if (store_->version() > newest())
+    throw Refused("the directory of " + request_.id + " holds version " + std::to_string(store_->version()) +
+                  ", but ZooKeeper knows only of version " + std::to_string(newest()) + " at " + request_.path +
+                  ": it was restored from an older copy, or somebody has removed nodes");
   catch_up(until);
   appear(until);
 }
@@ -170,7 +176,7 @@ bool Participant::catch_up_from_others(std::int64_t version, const Until& until)
   for (const auto& [id, presence] : present(*session_, paths_, until)) {
     if (id == request_.id) continue;
     try {
-      const auto missed = missed_since(presence, store_->version(), version, until.within(patience_with_a_peer));
+      const auto missed = missed_since(presence, store_->version(), version, until);
       if (missed.image.empty())
         store_->write({.commits = missed.commits, .aborted = {}, .prepared = {}});
       else
@@ -178,7 +184,9 @@ bool Participant::catch_up_from_others(std::int64_t version, const Until& until)
       tell({.what = What::caught_up, .text = id, .version = store_->version()});
       return true;
     } catch (const PeerGone& why) {
-      tell({.what = What::waiting, .text = why.what()});
+      tell({.what = What::waiting, .text = id + ": " + why.what()});
+    } catch (const Refused& why) {  // it does not fit
+      tell({.what = What::waiting, .text = id + ": " + why.what()});
     } catch (const TimedOut&) {
       if (until.expired()) throw;
     }
@@ -254,9 +262,8 @@ void Participant::meet(const Names& names, const Until& until) {
 }
 
 bool Participant::voted_before(const Proposal& proposal, const Votes& votes) const {
-  const auto version = version_of(proposal.id);
-  const bool open = version == 0 || version > store_->version();
-  if (votes.yes.contains(request_.id) && open && !store_->prepared().contains(proposal.id))
+  // What is committed is in ZooKeeper, or with the others, whatever was promised.
+  if (votes.yes.contains(request_.id) && !votes.committed && !store_->prepared().contains(proposal.id))
     throw Refused(
         request_.id + " has voted yes on " + proposal.id +
         ", but its directory has no such promise: it is an old copy, or the disk has lost writes. Remove it, say "
@@ -469,15 +476,19 @@ void Participant::take_part(const Until& until) {
 // A decision; and, when everybody has it, the end of what is kept.
 void Participant::settle_orphans(const Until& until) {
   if (coordinators_change_->fired()) return;  // one that has just come may have begun something that we see already
-  std::vector<const Known*> orphans;
-  for (const auto& [id, known] : known_)
+  std::vector<Known*> orphans;
+  for (auto& [id, known] : known_)
     if (orphaned(id) && (version_of(id) == 0 || clean_up_)) orphans.push_back(&known);
   clean_up_ = false;
-  for (const auto* known : orphans) {
+  for (auto* known : orphans) {
     const auto& id = known->proposal.id;
     const auto settled = settle(*session_, paths_, known->proposal, version_of(id), until);
     const bool commits = settled.what == Settled::What::committed;
-    if (settled.what == Settled::What::changed) bell_.fire(), clean_up_ = true;
+    // Somebody was faster, most likely. If it goes on like that, somebody has put something there that is none of ours.
+    if (settled.what == Settled::What::changed && ++known->attempts < most_attempts) {
+      clean_up_ = true;
+      bell_.fire();
+    }
     if (commits || settled.what == Settled::What::aborted)
       tell({.what = What::settled, .transaction = id, .text = commits ? "commit" : "abort: " + settled.text});
   }

@@ -94,6 +94,7 @@ class Participant {
     std::optional<Opinion> vote{};  // what was to be sent
     bool voted = false;
     bool applied = false;
+    int attempts = 0;  // to settle it, in vain
   };
   struct Vote {
     std::string id;

@@ -43,12 +43,28 @@ std::string answer_missed(const Store& store, const Json& request) {
   return Json{{"commits", list}}.dump();
 }
 
+std::string ask_replica(const Presence& replica, const Json& request, const Until& until) {
+  Endpoint endpoint;
+  try {
+    endpoint = Endpoint::parse("its endpoint", replica.endpoint);
+  } catch (const Refused& why) {
+    throw PeerGone(why.what());
+  }
+  return ask(endpoint, replica.key, request.dump(), until);
+}
+
+// What follows may be large, and take its time.
+void await_version(const Presence& replica, std::int64_t at_least, const Until& until) {
+  constexpr Duration patience = std::chrono::seconds(2);
+  ask_replica(replica, {{"do", "version"}, {"at_least", at_least}}, until.within(patience));
+}
+
 template <class Read>
 auto understood(const Read& read) {
   try {
     return read();
   } catch (const Json::exception&) {
-    throw Refused("a replica answered what nobody understands; is it of another version?");
+    throw PeerGone("it answered what nobody understands; is it of another version?");
   }
 }
 
@@ -59,6 +75,7 @@ std::optional<std::string> answer_as_replica(const Store& store, const std::stri
   const Json wanted = Json::parse(request);
   if (store.version() < wanted.at("at_least").get<std::int64_t>()) return std::nullopt;
   const auto what = wanted.at("do").get<std::string>();
+  if (what == "version") return Json{{"version", store.version()}}.dump();
   if (what == "read") return answer_read(store, id, wanted, cut_off());
   if (what == "missed") return answer_missed(store, wanted);
   throw Refused("a request for '" + printable(what, 100) + "'");
@@ -67,7 +84,8 @@ std::optional<std::string> answer_as_replica(const Store& store, const std::stri
 ReplicaView read_from(const Presence& replica, const std::vector<std::string>& keys, std::int64_t at_least,
                       const Until& until) {
   const Json request{{"do", "read"}, {"keys", keys}, {"at_least", at_least}};
-  const auto answer = ask(Endpoint::parse("its endpoint", replica.endpoint), replica.key, request.dump(), until);
+  await_version(replica, at_least, until);
+  const auto answer = ask_replica(replica, request, until);
   return understood([&] {
     const auto head = parse_answer(answer).first;
     ReplicaView result{.replica = head.at("replica"), .view = {.version = head.at("version"), .values = {}}};
@@ -81,7 +99,8 @@ ReplicaView read_from(const Presence& replica, const std::vector<std::string>& k
 
 Missed missed_since(const Presence& replica, std::int64_t version, std::int64_t at_least, const Until& until) {
   const Json request{{"do", "missed"}, {"after", version}, {"at_least", at_least}};
-  const auto answer = ask(Endpoint::parse("its endpoint", replica.endpoint), replica.key, request.dump(), until);
+  await_version(replica, at_least, until);
+  const auto answer = ask_replica(replica, request, until);
   return understood([&] {
     Missed missed;
     const auto [head, rest] = parse_answer(answer);
@@ -140,7 +159,6 @@ std::int64_t newest_version(Session& session, const RegisterPaths& paths, bool s
 
 RegisterReading read_register(Session& session, const RegisterPaths& paths, const std::vector<std::string>& keys,
                               bool stale, const Until& until) {
-  constexpr Duration patience = std::chrono::seconds(2);
   const auto newest = newest_version(session, paths, stale, until);
   for (std::string last = "nobody answers";;) {
     const auto replicas = present(session, paths, until);
@@ -151,7 +169,7 @@ RegisterReading read_register(Session& session, const RegisterPaths& paths, cons
     std::ranges::shuffle(order, std::mt19937(std::random_device()()));
     for (const auto& [id, replica] : order) {
       try {
-        return {read_from(replica, keys, stale ? 0 : newest, until.within(patience)), newest};
+        return {read_from(replica, keys, stale ? 0 : newest, until), newest};
       } catch (const PeerGone& why) {
         last = id + ": " + why.what();
       } catch (const TimedOut&) {

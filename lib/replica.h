@@ -27,8 +27,8 @@ struct ReplicaView {
 std::optional<std::string> answer_as_replica(const Store& store, const std::string& id, const std::string& request,
                                              const std::function<std::optional<Duration>()>& cut_off);
 
-/// Reads keys, all if there are none, when the replica has at least this version. Blocks until then or `until` ends;
-/// throws PeerGone, TimedOut, Stopped, and Refused for an answer that makes no sense.
+/// Reads keys, all if there are none, when the replica has at least this version. Blocks for two seconds at most until
+/// it has, and then for the answer, or until `until` ends; throws PeerGone, TimedOut, Stopped.
 ReplicaView read_from(const Presence& replica, const std::vector<std::string>& keys, std::int64_t at_least,
                       const Until& until);
 

@@ -30,7 +30,6 @@ Settled settle(Session& session, const RegisterPaths& paths, const Proposal& pro
 /// What is in ZooKeeper at one moment; the log not older than the proposals.
 struct RegisterState {
   std::vector<Proposal> proposals{};  // in the order in which they were begun
-  std::vector<std::string> names{};   // of all that is there, also what is no proposal
   std::vector<LogEntry> log{};
   std::set<std::int32_t> coordinators{};
 
@@ -38,6 +37,9 @@ struct RegisterState {
   std::int64_t version_of(const std::string& transaction) const;
   bool orphaned(const Proposal& proposal) const { return !coordinators.contains(*coordinator_of(proposal.id)); }
 };
+/// Removes the entries of the log that nobody needs any more.
+void trim_log(Session& session, const RegisterPaths& paths, const Until& until);
+
 RegisterState state_of(Session& session, const RegisterPaths& paths, const Until& until);
 
 }  // namespace zk

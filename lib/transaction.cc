@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "error.h"
+#include "node_json.h"
 #include "text.h"
 
 namespace zk {
@@ -100,7 +101,7 @@ Transaction Transaction::of(const std::vector<std::string>& words) {
 }
 
 Transaction Transaction::parse(const std::string& json) {
-  const Json object = Json::parse(json);
+  const Json object = parse_flat(json);
   return {from_json(object.at("changes"), "is changed"), from_json(object.at("conditions"), "is a condition")};
 }
 

@@ -189,21 +189,21 @@ tree_of_register() { zk tree /r; }
   assert_equal "$(dump)" ''
 }
 
-@test "tpc-coordinator whose output cannot be written says so, and leaves nothing behind" {
+@test "tpc-coordinator whose output cannot be written says so, and what became of it by its status" {
   replicas a
   committed x=1
   start full sh -c 'exec tpc-coordinator /r set x=2 >/dev/full'
   finish full
-  assert_failure 125
+  assert_success
   assert_stderr --partial 'cannot write to standard output: No space left on device'
   wait_nothing_left
-  assert_equal "$(value_of x)" 1
+  assert_equal "$(value_of x)" 2
   start gone sh -c 'tpc-coordinator /r set x=3 | head -n 1; tpc-coordinator --participants 1 /r set y=1'
   finish gone
   assert_success
   wait_nothing_left
   run -0 dump
-  assert_output --regexp '^x=[13]
+  assert_output --regexp '^x=[23]
 y=1$'
 }
 
@@ -821,4 +821,109 @@ refuses_replica() { # TEXT
   run -0 coordinator forget a
   assert nothing_left
   assert_equal "$(zk children /r/members)" b
+}
+
+@test "tpc-coordinator forget makes room for one whose disk was lost after its vote" {
+  replicas a b
+  replica c --fail-at after-vote
+  wait_alive c
+  start c1 tpc-coordinator /r set x=1
+  finish c1
+  assert_success
+  finish c
+  wait_away c
+  rm -rf c.d
+  run -0 coordinator forget c
+  replicas c
+  committed x=2
+  assert_same_stores a b c
+  wait_nothing_left
+}
+
+@test "tpc-coordinator forget of the whole roster leaves nothing, when another one has caught up" {
+  replica a --fail-at after-vote
+  wait_alive a
+  run -0 coordinator set x=1
+  finish a
+  wait_away a
+  replicas a
+  replica b
+  wait_alive b
+  leave a
+  wait_away a
+  run -0 coordinator forget a
+  run -0 coordinator recover
+  committed y=1
+  wait_nothing_left
+  assert_equal "$(value_of x)" 1
+}
+
+@test "tpc-coordinator forget says so if it may not" {
+  replicas a b
+  leave b
+  wait_away b
+  kazoo 'from kazoo.security import make_acl
+zk.set_acls("/r/members", [make_acl("world", "anyone", read=True, write=True, create=True, admin=True)])'
+  run -125 coordinator forget b
+  assert_output --partial 'not authorised'
+  kazoo 'from kazoo.security import OPEN_ACL_UNSAFE
+zk.set_acls("/r/members", OPEN_ACL_UNSAFE)'
+}
+
+@test "tpc-coordinator run clears up after one that was away, when that has caught up" {
+  replicas a b
+  replica c --fail-at after-vote
+  wait_alive c
+  mkfifo lines
+  start k sh -c 'exec tpc-coordinator /r run <lines'
+  local feed
+  exec {feed}>lines
+  echo 'set x=1' >&"$feed"
+  wait_for 10 "the result" grep -q '^committed 1-1' "$(out k)"
+  finish c
+  wait_away c
+  replicas c
+  wait_for 10 "1-1 to be cleared away" eval '[[ ! $(zk children /r/tx) ]]'
+  exec {feed}>&-
+  finish k
+  assert_success
+}
+
+@test "tpc-coordinator whose reader is slow does not hold up what it has begun" {
+  replicas a
+  run -0 bash -c "head -c 100000 /dev/zero | tr '\0' x >value
+    tpc-coordinator --json /r set x=\$(cat value) | (until tpc-coordinator -q /r get x >got 2>/dev/null; do sleep 0.05; done; wc -l)"
+  assert_output 4
+  assert_equal "$(wc -c <got)" 100003
+}
+
+@test "tpc-coordinator reads from others if what one says of itself makes no sense" {
+  replicas a
+  committed x=1
+  zk create /r/alive/zz '{"endpoint":"nonsense","key":"k"}'
+  zk create /r/alive/zy 'nonsense'
+  local i
+  for i in {1..8}; do assert_equal "$(value_of x)" 1; done
+  zk delete /r/alive/zz
+  zk delete /r/alive/zy
+}
+
+@test "tpc-coordinator and tpc-participant survive data that are nested without end, and a node that cannot be removed" {
+  replicas a
+  committed x=1
+  kazoo 'zk.create("/r/tx/77-1", b"{\"changes\":[],\"conditions\":[],\"roster\":[\"a\"],\"by\":" + b"[" * 400000 + b"]" * 400000 + b"}")
+zk.create("/r/tx/78-1", b"{\"changes\":[{\"key\":\"y\",\"value\":\"1\"}],\"conditions\":[],\"roster\":[\"b\"],\"by\":{}}")
+zk.create("/r/tx/78-1/yes-b/junk", makepath=True)'
+  run -0 coordinator status
+  assert_line --partial '/r  version'
+  refute_line --partial 77-1
+  run coordinator --timeout 10s recover
+  committed x=2
+  # It has given up trying, and sleeps.
+  local before
+  idle() { before=$(stat_of a) && sleep 0.3 && (($(stat_of a) - before < 5)); }
+  stat_of() { awk '{ print $14 + $15 }' "/proc/$(pid_of "$1")/stat"; }
+  wait_for 10 "a to rest" idle
+  kazoo 'for path in ("/r/tx/77-1", "/r/tx/78-1"):
+  if zk.exists(path): zk.delete(path, recursive=True)'
 }

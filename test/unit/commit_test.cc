@@ -143,7 +143,9 @@ TEST_CASE("what a proposal, a member and a presence say is read as it was writte
   CHECK_FALSE(read->asks("c"));
   CHECK_FALSE(Proposal::parse("foreign", node));
   for (const auto* data : {"", "{}", "[]", "7", R"({"by":{},"roster":["/"],"changes":[],"conditions":[]})",
-                           R"({"by":{},"roster":"a","changes":[],"conditions":[]})"}) {
+                           R"({"by":{},"roster":"a","changes":[],"conditions":[]})",
+                           R"({"by":{},"roster":[],"changes":[],"conditions":[]})",
+                           R"({"by":[[[[[[[[[1]]]]]]]]],"roster":["a"],"changes":[],"conditions":[]})"}) {
     node.data = data;
     CHECK_FALSE(Proposal::parse("1-1", node));
   }

@@ -131,13 +131,11 @@ int change(zk::Frame& frame, const Options& options) {
   zk::Coordinator::check(transaction, options.path);
   zk::Child guard{std::vector<std::string>{}};  // closes our session should we be killed: then others decide at once
   zk::FailPoint fail = options.fail;
-  zk::Output out;
+  zk::Backlog out(std::string::npos / 2, [](int) { return ""; });
   Result result;
   // Participants do not wait for a decision because nobody reads what we say: then it is said at the end.
-  std::string unsaid;
   const auto tell = [&](const Milestone& milestone) {
-    unsaid += (options.json ? as_object(milestone) : shown(milestone)) + "\n";
-    if (out.ready()) out.write(std::exchange(unsaid, {}), Until{}.within(std::chrono::seconds(1)));
+    out.add((options.json ? as_object(milestone) : shown(milestone)) + "\n");
   };
   zk::Session session(frame.settings, frame.until);
   guard.keep(session.will());
@@ -155,13 +153,26 @@ int change(zk::Frame& frame, const Options& options) {
   try {
     coordinator.work(frame.until);
   } catch (const zk::Stopped&) {
-    coordinator.give_up("its coordinator was told to stop", Until{}.within(session.timeout()));
-    if (result.kind != Result::Kind::committed) throw;
+    try {
+      coordinator.give_up("its coordinator was told to stop", Until{}.within(session.timeout()));
+    } catch (const std::runtime_error& why) {  // the server does not answer, say
+      zk::log::warning(why.what());
+      for (const auto& doubt : coordinator.in_doubt()) doubt.done({.transaction = doubt.transaction});
+    }
+    if (result.kind == Result::Kind::aborted) {
+      out.finish(Until{}.within(std::chrono::seconds(1)));
+      throw;
+    }
   } catch (const zk::SessionLost& lost) {
     zk::log::warning(lost.what());
     find_out(frame, options, coordinator.in_doubt());
   }
-  out.write(unsaid, frame.until);
+  try {
+    out.finish(frame.until);
+  } catch (const zk::ReaderGone&) {
+  } catch (const std::runtime_error& why) {  // the status says what became of it all the same
+    zk::log::warning(why.what());
+  }
   if (result.kind == Result::Kind::aborted && result.transaction.empty()) zk::log::error("aborted: " + result.why);
   if (result.kind == Result::Kind::unknown)
     zk::log::error(result.transaction +

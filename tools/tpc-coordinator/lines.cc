@@ -182,7 +182,7 @@ std::unique_ptr<zk::Coordinator> Lines::connect() {
   const Until until = end_.until();
   auto session = std::make_shared<zk::Session>(frame_.settings, until);
   guard_.keep(session->will());
-  await_participants(*session, options_, until);
+  if (!session_) await_participants(*session, options_, until);  // later it is an outage
   auto coordinator = std::make_unique<zk::Coordinator>(
       *session,
       zk::CoordinatorRequest{.path = options_.path,
@@ -227,7 +227,7 @@ void Lines::read(std::size_t number, const std::vector<std::string>& words) {
       const auto& from = reading.from;
       std::string text = shown(reading, keys, " ");
       for (const auto& key : missing(reading, keys)) text += (text.empty() ? "" : " ") + key + " does not exist";
-      text += " (version " + std::to_string(from.view.version) + ", " + from.replica + ")";
+      text += " (version " + std::to_string(from.view.version) + ", " + zk::printable(from.replica, 100) + ")";
       results_.put(number, options_.json ? as_json(reading, keys) : text);
     } catch (const std::runtime_error& why) {
       results_.put(number, failure(why.what()));
@@ -335,7 +335,13 @@ int Lines::run() {
   try {
     work();
   } catch (const zk::Stopped&) {
-    if (coordinator_) coordinator_->give_up("its coordinator was told to stop", Until{}.within(session_->timeout()));
+    try {
+      if (coordinator_) coordinator_->give_up("its coordinator was told to stop", Until{}.within(session_->timeout()));
+    } catch (const std::runtime_error& why) {
+      zk::log::warning(std::string(why.what()) + "; what was in flight is in doubt");
+      doubt_ = true;
+    }
+    if (doubt_) return zk::status_unknown;
   } catch (...) {
     end_.with(zk::status_failed);
     throw;

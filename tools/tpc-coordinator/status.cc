@@ -92,7 +92,7 @@ std::string as_text(const Picture& picture, const std::string& path) {
                      std::to_string(alive) + " alive\n";
   for (const auto& [id, member] : picture.members) {
     const auto behind = picture.newest - member.membership.version;
-    text += "  " + id + (member.presence ? "  alive" : "  away ") + "  version " +
+    text += "  " + zk::printable(id, 100) + (member.presence ? "  alive" : "  away ") + "  version " +
             std::to_string(member.membership.version);
     if (behind > 0) text += ", " + std::to_string(behind) + " behind";
     if (member.presence) {
@@ -171,16 +171,15 @@ bool settle_all(zk::Session& session, const zk::RegisterPaths& paths, std::map<s
     if (const auto what = said(settled); !what.empty()) news[proposal.id] = what;
   }
   if (some) return true;
-  std::vector<zk::Reply<bool>> removals;
-  for (const auto& entry : zk::done_with(state.log, state.names))
-    removals.push_back(session.remove(paths.log() + "/" + entry.name));
-  for (auto& removal : removals) removal.get(until);
+  zk::trim_log(session, paths, until);
   return false;
 }
 
 void settle_everything(zk::Session& session, const Options& options, const Until& until) {
   std::map<std::string, std::string> news;
-  for (bool more = true; more;) {
+  constexpr int most_rounds = 100;  // somebody may have put something there that is none of ours
+  bool more = true;
+  for (int round = 0; more && round < most_rounds; ++round) {
     try {
       more = settle_all(session, {options.path}, news, until);
     } catch (const zk::ConnectionLoss&) {
@@ -227,13 +226,20 @@ int forget(zk::Frame& frame, const Options& options) {
   if (holder == members.end())
     throw zk::Refused("no other replica than " + id + " has version " + std::to_string(newest) +
                       ": start others, let them catch up, and then forget it");
+  // That it is not alive is checked by making its node, and taking it away.
+  using Kind = zk::Operation::Kind;
   const auto forgotten = session.insist(until, [&] {
-    return session.transact(
-        {{zk::Operation::Kind::check, paths.member(holder->first)}, {zk::Operation::Kind::remove, paths.member(id)}});
+    return session.transact({{Kind::check, paths.member(holder->first)},
+                             {Kind::create, paths.alive(id)},
+                             {Kind::remove, paths.alive(id)},
+                             {Kind::remove, paths.member(id)}});
   });
+  if (forgotten.code == zk::Code::node_exists) throw zk::Refused(id + " has just come back; stop it first");
   if (forgotten.code == zk::Code::no_node && forgotten.failed == 0)
     throw zk::Refused(holder->first +
                       ", which has everything, is being forgotten as well; look at the status, and try again");
+  if (forgotten.code != zk::Code::ok && forgotten.code != zk::Code::no_node)
+    throw zk::Error(forgotten.code, "forget", paths.member(id));
   settle_everything(session, options, until);
   return zk::status_done;
 }

@@ -59,11 +59,15 @@ const char* word_of(What what) {
 // Prints what happens. Nobody votes later because nobody reads it: what cannot be said is said later, or counted.
 class Teller {
  public:
-  Teller(const std::string& id, bool json) : id_(id), json_(json) {}
+  Teller(const std::string& id, bool json)
+      : id_(id), json_(json), out_(most_unsaid, [json](int count) {
+          if (json) return Json{{"event", "left out"}, {"lines", count}}.dump() + "\n";
+          return "(" + zk::counted(count, "line was", "lines were") + " left out)\n";
+        }) {}
 
   ~Teller() {
     try {
-      if (!gone_) out_.write(unsaid_, Until{}.within(std::chrono::seconds(1)));
+      out_.finish(Until{}.within(std::chrono::seconds(1)));
     } catch (const std::runtime_error&) {  // it is not read
     }
   }
@@ -75,9 +79,9 @@ class Teller {
     // Who is being asked sees the question again after what comes in between.
     const bool between = !question_.empty() && progress.transaction != asked_;
     const bool unanswered = !question_.empty() && progress.what == What::decision;
-    if (between || unanswered) say("\n");
-    say(json_ ? as_json(progress) : as_text(progress));
-    if (between) say(question_);
+    if (between || unanswered) out_.add("\n");
+    out_.add(json_ ? as_json(progress) : as_text(progress));
+    if (between) out_.add(question_);
     if (!between) question_.clear();
   }
 
@@ -85,10 +89,10 @@ class Teller {
   void ask(const std::string& transaction, const std::string& question) {
     const std::lock_guard lock(mutex_);
     if (question.empty()) return question_.clear();
-    if (json_) return say(Json{{"event", "ask"}, {"transaction", transaction}, {"what", question}}.dump() + "\n");
+    if (json_) return out_.add(Json{{"event", "ask"}, {"transaction", transaction}, {"what", question}}.dump() + "\n");
     asked_ = transaction;
     question_ = zk::local_time(zk::wall_clock()) + "  " + transaction + "  ask  " + question + "   commit? [y/n] ";
-    say(question_);
+    out_.add(question_);
   }
 
  private:
@@ -101,7 +105,7 @@ class Teller {
       case What::decision:
         return progress.yes ? "commit, version " + std::to_string(progress.version) : "abort";
       case What::caught_up:
-        return "from " + progress.text + ", version " + std::to_string(progress.version);
+        return "from " + zk::printable(progress.text, 100) + ", version " + std::to_string(progress.version);
       case What::waiting:
         return "for " + progress.text;
       case What::applied:
@@ -136,39 +140,19 @@ class Teller {
     return object.dump() + "\n";
   }
 
-  void say(const std::string& line) {
-    if (gone_) return;
-    if (unsaid_.size() + line.size() > most_unsaid)
-      ++left_out_;
-    else
-      unsaid_ += line;
-    try {
-      constexpr std::size_t piece = 4096;  // what a pipe that is ready takes
-      while (!unsaid_.empty() && out_.ready()) {
-        out_.write(unsaid_.substr(0, piece), Until{}.within(std::chrono::seconds(1)));
-        unsaid_.erase(0, piece);
-        if (unsaid_.empty() && left_out_ > 0)
-          unsaid_ = "(" + std::to_string(std::exchange(left_out_, 0)) + " lines were left out)\n";
-      }
-    } catch (const std::runtime_error&) {
-      gone_ = true;  // nobody reads any more; the replica is there for others
-    }
-  }
-
   const std::string id_;
   const bool json_;
   std::mutex mutex_;
-  zk::Output out_;
-  std::string unsaid_;
-  int left_out_ = 0;
-  bool gone_ = false;
+  zk::Backlog out_;
   std::string asked_, question_;  // that is on the screen
 };
 
 // How long we have been without ZooKeeper.
 class Contact {
  public:
-  void now(bool connected) { since_ = connected ? never : zk::Clock::now().time_since_epoch().count(); }
+  void now(bool connected) {
+    if (connected || since_ == never) since_ = connected ? never : zk::Clock::now().time_since_epoch().count();
+  }
   std::optional<Duration> cut_off() const {
     const auto since = since_.load();
     if (since == never) return std::nullopt;

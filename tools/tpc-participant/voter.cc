@@ -188,7 +188,7 @@ class Command : public Slow {
                     .environment = {{"ZK_TRANSACTION", proposal.id}},
                     .input = told(proposal, id_)});
   }
-  void withdraw(const std::string&) override {}  // it has a time limit
+  void withdraw(const std::string& transaction) override { handler_.withdraw(transaction); }
 
   Opinion opinion_of(int status, const std::string& error) const {
     if (!error.empty()) return {.yes = false, .why = "the command cannot be run: " + error};
