@@ -92,6 +92,11 @@ std::optional<std::int32_t> coordinator_number(const std::string& name) {
   return *sequence + 1;  // people count from one
 }
 
+std::string next_of(const std::string& transaction) {
+  const auto dash = transaction.find('-') + 1;
+  return transaction.substr(0, dash) + std::to_string(parse_number(transaction.substr(dash)).value_or(0) + 1);
+}
+
 std::vector<LogEntry> log_entries(const std::vector<std::string>& names) {
   std::vector<LogEntry> entries;
   for (const auto& name : names) {

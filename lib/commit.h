@@ -81,6 +81,9 @@ struct InOrder {
 std::optional<std::int32_t> coordinator_of(const std::string& transaction);
 std::optional<std::int32_t> coordinator_number(const std::string& name);
 
+/// What the same coordinator will begin next: of 1-9 it is 1-10.
+std::string next_of(const std::string& transaction);
+
 struct LogEntry {
   std::string transaction;
   std::int64_t version = 0;

@@ -113,7 +113,7 @@ class Participant {
   void catch_up(const Until& until);
   bool catch_up_from_others(std::int64_t version, const Until& until);
   bool look(const Until& until);
-  void meet(const std::vector<std::string>& names, const Until& until);
+  void meet(const std::vector<std::string>& names, const std::optional<Node>& expected, const Until& until);
   bool voted_before(const Proposal& proposal, const Votes& votes) const;
   void part(const std::vector<std::string>& names);
   Plan plan();
@@ -121,6 +121,7 @@ class Participant {
   void plan_votes(Plan& plan);
   void write(Plan& plan);
   void send(const Plan& plan, const Until& until);
+  bool send_single(const Plan& plan, const Until& until);
   void send_one_by_one(const Plan& plan, const Until& until);
   void acknowledged(const std::vector<Vote>& votes);
   void settle_orphans(const Until& until);
@@ -139,6 +140,7 @@ class Participant {
   Watch bell_;
   std::vector<Progress> untold_;
   std::map<std::string, Known> known_;  // transactions that are there
+  std::string expected_;  // the transaction that will be next, as likely as not: it is read along with the list
   std::vector<LogEntry> log_;
   std::set<std::int32_t> coordinators_;
   std::optional<Watch> proposals_change_, log_change_, coordinators_change_;

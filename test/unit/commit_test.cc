@@ -125,6 +125,7 @@ TEST_CASE("transactions and coordinators are told by their names") {
   CHECK(zk::coordinator_of("17-3") == 17);
   for (const auto* name : {"", "17", "-3", "17-", "17-x", "a-1", "17--3", "99999999999-1"})
     CHECK_FALSE(zk::coordinator_of(name).has_value());
+  CHECK(zk::next_of("17-9") == "17-10");
   CHECK(zk::coordinator_number("0123456789abcdef-0000000016") == 17);
   CHECK_FALSE(zk::coordinator_number("x").has_value());
   CHECK_FALSE(zk::coordinator_number("0123456789abcdef--000000016").has_value());
