@@ -950,8 +950,7 @@ struct Store::Impl {
   // Begins the next generation, with that state and what is prepared. A crash at any point leaves one that opens:
   //
   // - Until the new snapshot has its name, the old pair is the highest with a snapshot, or log-0, and is complete: it
-  // is
-  //   not touched. What is there of the new log and of snapshot.new is removed at the next opening.
+  //   is not touched. What is there of the new log and of snapshot.new is removed at the next opening.
   // - Before it gets its name, the new log, its name in the directory, and all of the snapshot are on disk. So once
   //   the name is there, in the page cache or on disk, both new files are complete.
   // - Nothing is written to the new log before the directory is on disk: no write that was said to be on disk can be

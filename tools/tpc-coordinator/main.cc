@@ -39,8 +39,7 @@ int main(int argc, char** argv) {
                 "change and read a register by two-phase commit");
   tool.describe(
       "A REGISTER is kept by its replicas, each a tpc-participant. A change is one transaction: all of it is done, on "
-      "all replicas that are asked, or nothing. It is committed when all of them have voted yes; who is asked is who "
-      "is "
+      "all replicas that are asked, or nothing. It is committed when all of them have voted yes. Asked is who is "
       "alive, if these are enough (--quorum).\n"
       "set, delete, if, if-missing: a transaction, in any order, each as often as you like. Prints the votes as they "
       "come, the decision, and who has acknowledged it.\n"
