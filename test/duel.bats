@@ -277,7 +277,7 @@ kill_barrier() {
 
 @test "a player whose game is killed forfeits, and both see it" {
   both_begin
-  kill -KILL "$(pgrep -f 'bash .*duel-player --game bob /duel/arena' | while read -r pid; do
+  kill -KILL "$(pgrep -f 'duel-player bob /duel/arena /duel/score' | while read -r pid; do
     if tr '\0' '\n' <"/proc/$pid/environ" | grep -qxF "ZKUTILS_TEST=$ZKUTILS_TEST"; then echo "$pid"; fi
   done | head -1)"
   see bob 'Waiting for ana'

@@ -337,7 +337,7 @@ goes_on_to_its_end() { # it may come to where it freezes more than once
     replica c --hosts "$PROXY$CHROOT" --vote random --seed "$seed"
     wait_alive c
     start k tpc-coordinator --timeout 2s --fail-at before-decision:pause /r set x="$seed"
-    proxy_mode swallow:multi
+    proxy_mode swallow:create2
     wait_stopped k
     wait_told c '  vote  '
     swallowed "$seed" || fail "nothing was lost"
@@ -447,9 +447,8 @@ participant_unheard() {
 
 @test "tpc-participant whose vote and acknowledgement are carried out and the replies lost votes and applies once" {
   each_case participant_unheard <<'END'
-multi:1 after-prepare
-multi:3 after-prepare
-multi:1 before-ack
+create2:1 after-prepare
+set:1 before-ack
 children:3 after-vote
 children:3 -
 get:1 -
@@ -547,7 +546,7 @@ END
   wait_alive a
   start k tpc-coordinator /r set x=new
   wait_stopped a
-  proxy_mode swallow:multi
+  proxy_mode swallow:set
   signal CONT a
   finish k
   assert_success
